@@ -1,0 +1,144 @@
+import { randomBytes, randomInt } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { sql } from 'drizzle-orm'
+import { z } from 'zod'
+import { type Config, readConfig } from '../../src/config.ts'
+import { type Db, openDb } from '../../src/db/client.ts'
+import { createBook } from '../../src/features/books/queries.ts'
+import { type Book, NewBook } from '../../src/features/books/schema.ts'
+import { createCopy } from '../../src/features/copies/queries.ts'
+import { checkOut } from '../../src/features/loans/check-out.ts'
+import { hashPassword } from '../../src/features/users/password.ts'
+import { createUser, suspendUser } from '../../src/features/users/queries.ts'
+import type { User } from '../../src/features/users/schema.ts'
+
+/** The demonstration library: real books, and readers who are made up. It is made with the functions that serve the
+ *  API, so it holds nothing that the API would not accept. */
+
+export type Account = { username: string; password: string; role: 'staff' | 'patron'; note: string }
+
+const PARALLEL = 8
+const DAY_MS = 86_400_000
+
+const people: Omit<Account, 'password'>[] = [
+  { username: 'librarian', role: 'staff', note: 'catalogues, lends at the desk, looks after patrons' },
+  { username: 'ada', role: 'patron', note: 'has nothing on loan yet' },
+  { username: 'ben', role: 'patron', note: 'has books on loan, one overdue' },
+  { username: 'chen', role: 'patron', note: 'has five books, which is the limit' },
+  { username: 'dalia', role: 'patron', note: 'has the only copy of a book' },
+  { username: 'emeka', role: 'patron', note: 'is suspended, and cannot log in' },
+]
+
+/** Fills an empty library. The passwords are made here and kept nowhere: whoever calls shows them once. */
+export async function seed(options: { databaseUrl: string; databaseEndpoint: string }): Promise<Account[]> {
+  const config = readConfig({
+    ENVIRONMENT: 'development',
+    PUBLIC_URL: 'http://localhost',
+    DATABASE_URL: options.databaseUrl,
+    DATABASE_ENDPOINT: options.databaseEndpoint,
+    ACCESS_TOKEN_KEYS: `seed:${randomBytes(32).toString('base64url')}`,
+  })
+  const db = openDb({ config, onRoundTrip: () => undefined })
+  const { count } = await db.row<{ count: number }>(sql`select count(*)::integer as count from books`)
+  if (count > 0) return []
+
+  const books = await shelve(db)
+  const { accounts, users } = await admit(db, config)
+  await lend(db, { books, users })
+  return accounts
+}
+
+async function shelve(db: Db): Promise<Map<string, Book>> {
+  const files = ['classics', 'fiction', 'nonfiction']
+  const records = await Promise.all(
+    files.map(async (file) => {
+      const text = await readFile(new URL(`books/${file}.json`, import.meta.url), 'utf8')
+      return z.array(NewBook).parse(JSON.parse(text))
+    }),
+  )
+  const books = new Map<string, Book>()
+  const work = records.flat().entries()
+  const take = async () => {
+    for (const [place, record] of work) {
+      const book = await createBook(db, record, null)
+      books.set(book.title, book)
+      for (const copy of copiesFor(place)) await createCopy(db, { bookId: book.id, copy }, null)
+    }
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, take))
+  return books
+}
+
+/** One to four items on the shelf; a licence for every third book, in each of the three kinds. */
+function copiesFor(place: number) {
+  const physical = Array.from({ length: 1 + (place % 4) }, (_, i) => ({
+    format: 'physical' as const,
+    barcode: `3011${String(place).padStart(5, '0')}${i}`,
+    callNumber: `${['A', 'B', 'C', 'D'][place % 4]} ${100 + (place % 900)}`,
+  }))
+  if (place % 3 !== 0) return physical
+  const terms = [
+    { licenceEndsAt: null, loansLeft: null },
+    { licenceEndsAt: new Date(Date.now() + 365 * DAY_MS).toISOString(), loansLeft: null },
+    { licenceEndsAt: null, loansLeft: 26 },
+  ]
+  return [
+    ...physical,
+    { format: 'digital' as const, ...(terms[(place / 3) % 3] ?? { licenceEndsAt: null, loansLeft: null }) },
+  ]
+}
+
+async function admit(db: Db, config: Config) {
+  const accounts: Account[] = []
+  const users = new Map<string, User>()
+  for (const person of people) {
+    const { username, role } = person
+    const password = newPassword()
+    const email = `${username}@example.org`
+    const passwordHash = await hashPassword(config, password)
+    users.set(username, await createUser(db, { username, email, passwordHash, role }, null))
+    accounts.push({ ...person, password })
+  }
+  const { id } = got(users, 'emeka')
+  await suspendUser(db, { userId: id, reason: 'Three letters about an overdue book came back' })
+  return { accounts, users }
+}
+
+async function lend(db: Db, { books, users }: { books: Map<string, Book>; users: Map<string, User> }) {
+  const borrowed: Record<string, string[]> = {
+    ben: ['Dune', 'Silent Spring', 'Middlemarch'],
+    chen: ['Dracula', 'Beloved', 'Cosmos', 'Wild Swans', 'Things Fall Apart'],
+    dalia: [LAST_COPY],
+  }
+  for (const [username, titles] of Object.entries(borrowed)) {
+    const { id: userId, role } = got(users, username)
+    for (const title of titles) {
+      const { id: bookId } = got(books, title)
+      await checkOut(db, { bookId, actor: { userId, role, sessionId: userId } }, null)
+    }
+  }
+  await db.row(sql`
+    with late as (
+      update loans
+      set checked_out_at = now() - interval '30 days', due_at = now() - interval '9 days'
+      where book_id = ${got(books, 'Middlemarch').id}
+      returning id
+    )
+    select count(*) from late`)
+}
+
+/** A book whose only copy is out, to be refused. */
+const LAST_COPY = 'Frankenstein'
+
+function got<T>(things: Map<string, T>, name: string): T {
+  const thing = things.get(name)
+  if (thing === undefined) throw new Error(`the demonstration data has no '${name}'`)
+  return thing
+}
+
+/** Four groups of four letters that are not mistaken for one another: 76 bits. */
+function newPassword(): string {
+  const letters = 'abcdefghjkmnpqrstuvwxyz23456789'
+  const group = () => Array.from({ length: 4 }, () => letters[randomInt(letters.length)]).join('')
+  return [group(), group(), group(), group()].join('-')
+}

@@ -1,0 +1,46 @@
+import { books } from './features/books/routes.ts'
+import { copies, copiesOfBook } from './features/copies/routes.ts'
+import { loans } from './features/loans/routes.ts'
+import { service } from './features/service/routes.ts'
+import { sessions } from './features/sessions/routes.ts'
+import { users } from './features/users/routes.ts'
+import { factory } from './factory.ts'
+import { allowListedOrigins, boundedBody, boundedUri, configured, headers, onlyHttps, record } from './frame.ts'
+import { describeApi } from './openapi.ts'
+import { notFound, onError } from './problem.ts'
+import { readRoutes, type Route } from './route-facts.ts'
+
+const app = factory.createApp()
+
+app.use(record, headers, configured, onlyHttps, allowListedOrigins, boundedUri, boundedBody)
+app.onError(onError)
+
+const routed = app
+  .route('/v1/users', users)
+  .route('/v1/sessions', sessions)
+  .route('/v1/books', books)
+  .route('/v1/books', copiesOfBook)
+  .route('/v1/copies', copies)
+  .route('/v1/loans', loans)
+  .route(
+    '/',
+    service(() => describeApi(routes)),
+  )
+
+/** For `hc<AppType>()`, Hono's typed client. */
+export type AppType = typeof routed
+
+/** Throws, and the Worker does not start, when a route lacks its description or its rule of access. */
+export const routes: Route[] = readRoutes(app)
+
+app.notFound(notFound((path) => methodsOf(path)))
+
+function methodsOf(path: string): string[] {
+  const methods = [...new Set(routes.map((route) => route.method))].filter((method) => {
+    const [matches] = app.router.match(method, path)
+    return matches.some(([[, route]]) => route.method === method)
+  })
+  return methods.includes('GET') ? [...methods, 'HEAD'] : methods
+}
+
+export { app }

@@ -1,0 +1,177 @@
+import { base64urlnopad } from '@scure/base'
+import { z } from 'zod'
+
+/** The shortest secret that is as strong as the HMAC it feeds (RFC 7518, section 3.2). */
+const SECRET_BYTES_MIN = 32
+
+/** Neon makes passwords of 16 characters. */
+const DATABASE_PASSWORD_MIN = 12
+
+/** OWASP Password Storage Cheat Sheet and ASVS 5.0: N=2^15, r=8, p=3. It needs 32 MiB, and an isolate has 128. */
+export const SCRYPT_LN = 15
+
+/** Words of documentation, here or elsewhere. Long enough that chance does not put one into a random key. */
+const EXAMPLE_WORDS = ['example', 'changeme', 'change-me', 'change_me', 'password', 'secret', 'lectern', 'your-key']
+
+const holdsExample = (value: string) => EXAMPLE_WORDS.some((word) => value.toLowerCase().includes(word))
+
+/** RFC 2606, and the host in Neon's own documentation. */
+const isExampleHost = (host: string) => /(^|\.)example(\.(com|net|org))?$|^ep-cool-darkness-123456/.test(host)
+
+const bytesOfBase64url = (value: string) => {
+  try {
+    return base64urlnopad.decode(value)
+  } catch {
+    return null
+  }
+}
+
+/** So many different bytes that a key of one letter, or a counted one, does not pass for random. */
+const looksRandom = (bytes: Uint8Array) => new Set(bytes).size >= SECRET_BYTES_MIN / 2
+
+const isLoopback = (url: URL) => ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
+
+const parseUrl = (value: string) => (URL.canParse(value) ? new URL(value) : null)
+
+/** `kid:secret,kid:secret`: the first signs, all verify. A key is 32 random bytes or more, in base64url. */
+const AccessTokenKeys = z.string().transform((value, context) => {
+  const keys = value.split(',').map((entry) => {
+    const [, kid, secret] = /^([A-Za-z0-9._-]{1,32}):([A-Za-z0-9_-]{1,512})$/.exec(entry.trim()) ?? []
+    return { kid, secret }
+  })
+  const ring: { kid: string; secret: string }[] = []
+  for (const { kid, secret } of keys) {
+    const bytes = secret === undefined ? null : bytesOfBase64url(secret)
+    if (kid === undefined || secret === undefined || bytes === null) {
+      context.addIssue('is not of the form kid:base64url,kid:base64url')
+      return z.NEVER
+    }
+    if (bytes.length < SECRET_BYTES_MIN) {
+      context.addIssue(`holds a key of fewer than ${SECRET_BYTES_MIN} bytes`)
+      return z.NEVER
+    }
+    if (holdsExample(secret) || holdsExample(new TextDecoder().decode(bytes)) || !looksRandom(bytes)) {
+      context.addIssue('holds an example or a guessable key')
+      return z.NEVER
+    }
+    ring.push({ kid, secret })
+  }
+  const [signing] = ring
+  if (signing === undefined || new Set(ring.map((key) => key.kid)).size < ring.length) {
+    context.addIssue('names a kid twice')
+    return z.NEVER
+  }
+  return { signing, all: ring }
+})
+
+const DatabaseUrl = z.string().refine((value) => {
+  const url = parseUrl(value)
+  return (
+    url !== null &&
+    ['postgres:', 'postgresql:'].includes(url.protocol) &&
+    url.username !== '' &&
+    url.password !== '' &&
+    url.pathname.length > 1
+  )
+}, 'is not a URL of the form postgresql://user:password@host/database')
+
+const PublicUrl = z.string().refine((value) => {
+  const url = parseUrl(value)
+  return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === value
+}, 'is not an origin, such as https://library.my.org (no path, no slash at the end)')
+
+/** Empty means none. */
+const CorsOrigins = z.string().transform((value, context) => {
+  const origins = value
+    .split(',')
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== '')
+  if (origins.some((origin) => parseUrl(origin)?.origin !== origin)) {
+    context.addIssue('is not a list of origins, such as https://app.my.org,https://kiosk.my.org')
+    return z.NEVER
+  }
+  return origins
+})
+
+const Environment = z
+  .object({
+    ENVIRONMENT: z.enum(['production', 'development', 'test'], 'is none of production, development, test'),
+    PUBLIC_URL: PublicUrl,
+    CORS_ORIGINS: CorsOrigins.default([]),
+    DATABASE_URL: DatabaseUrl,
+    /** Where Neon's SQL over HTTP is spoken, when it is not where the host of DATABASE_URL says. */
+    DATABASE_ENDPOINT: z
+      .string()
+      .refine((value) => {
+        const url = parseUrl(value)
+        return url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url)))
+      }, 'is neither an https URL nor an http one of this machine')
+      .optional(),
+    ACCESS_TOKEN_KEYS: AccessTokenKeys,
+    /** log2 of scrypt's N. Tests lower it; production does not. */
+    PASSWORD_SCRYPT_LN: z
+      .string()
+      .regex(/^([4-9]|1[0-5])$/, 'is not a whole number from 4 to 15')
+      .transform(Number)
+      .default(SCRYPT_LN),
+  })
+  .superRefine((env, context) => {
+    if (env.ENVIRONMENT !== 'production') return
+    const refuse = (key: keyof typeof env, message: string) =>
+      context.addIssue({ code: 'custom', path: [key], message })
+    if (!env.PUBLIC_URL.startsWith('https://')) refuse('PUBLIC_URL', 'is not https, which production needs')
+    if (isExampleHost(new URL(env.PUBLIC_URL).hostname)) refuse('PUBLIC_URL', 'is still the example')
+    const { hostname, password } = new URL(env.DATABASE_URL)
+    if (isExampleHost(hostname)) refuse('DATABASE_URL', 'names an example host')
+    if (password.length < DATABASE_PASSWORD_MIN || holdsExample(password)) {
+      refuse('DATABASE_URL', `holds a password that is an example or under ${DATABASE_PASSWORD_MIN} characters`)
+    }
+    if (env.PASSWORD_SCRYPT_LN < SCRYPT_LN) refuse('PASSWORD_SCRYPT_LN', `is under ${SCRYPT_LN} in production`)
+  })
+
+export type Config = ReturnType<typeof readConfig>
+
+/** Names the keys that are wrong and what is wrong with each, and never says what they hold. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+  readonly faults: { key: string; fault: string }[]
+  constructor(faults: { key: string; fault: string }[]) {
+    super(faults.map(({ key, fault }) => `${key} ${fault}`).join('; '))
+    this.faults = faults
+  }
+}
+
+/** The only reader of the environment. Throws ConfigError. */
+export function readConfig(env: object) {
+  const parsed = Environment.safeParse(env)
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => {
+        const key = String(issue.path[0])
+        const missing = !(key in env)
+        return { key, fault: missing ? 'is missing' : issue.message }
+      }),
+    )
+  }
+  const values = parsed.data
+  return {
+    isProduction: values.ENVIRONMENT === 'production',
+    publicUrl: values.PUBLIC_URL,
+    corsOrigins: values.CORS_ORIGINS,
+    databaseUrl: values.DATABASE_URL,
+    databaseEndpoint: values.DATABASE_ENDPOINT,
+    accessTokenKeys: values.ACCESS_TOKEN_KEYS,
+    passwordScryptLn: values.PASSWORD_SCRYPT_LN,
+  }
+}
+
+const configs = new WeakMap<object, Config>()
+
+/** Parses an environment once. Workers hands the same object to every request of an isolate. */
+export function configOf(env: object): Config {
+  const known = configs.get(env)
+  if (known) return known
+  const config = readConfig(env)
+  configs.set(env, config)
+  return config
+}

@@ -1,0 +1,140 @@
+import { neon, neonConfig, NeonDbError } from '@neondatabase/serverless'
+import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/neon-http'
+import type { Config } from '../config.ts'
+import { bytea } from './parameters.ts'
+import { isProblemName, problem, type ProblemName } from '../problem.ts'
+
+/** How long one round trip may take, in milliseconds. Two of them, and a hash between, stay under ten seconds. */
+const ROUND_TRIP_TIMEOUT_MS = 4_000
+
+/** The endpoint and the time limit travel with each request, since neonConfig is shared by all. */
+neonConfig.fetchFunction = (url: string, { endpoint, ...init }: RequestInit & { endpoint?: string }) =>
+  fetch(endpoint ?? url, { ...init, signal: AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS) })
+
+/** A round trip to the database: statements in, the rows of each out, all in one transaction or none. */
+export type Db = {
+  /** The JSON in the column `body` of the statement's only row. */
+  one: <T>(statement: SQL) => Promise<T>
+  /** The only row, as it is. */
+  row: <T extends Record<string, unknown>>(statement: SQL) => Promise<T>
+  /** A statement whose `body` is the thing it made. With a claim, a repeated request makes nothing more and gets
+   *  the first answer again. */
+  make: <T>(statement: SQL, claim: Claim | null) => Promise<T>
+  /** The same, where a check runs first in each round trip; what it refuses is not done. */
+  after: (check: SQL) => Db
+}
+
+/** Somebody who has shown an access token. */
+export type Actor = { userId: string; sessionId: string; role: 'staff' | 'patron' }
+
+/** An Idempotency-Key, ready for the database: see src/idempotency.ts. */
+export type Claim = { keyHash: Uint8Array; fingerprint: Uint8Array }
+
+/** An error of the database without what was sent to it: DrizzleQueryError.message quotes the parameters. */
+export class DatabaseError extends Error {
+  override name = 'DatabaseError'
+  readonly sqlstate: string | null
+  readonly constraint: string | null
+  constructor({ sqlstate, constraint }: { sqlstate: string | null; constraint: string | null }) {
+    super(`SQLSTATE ${sqlstate}, constraint ${constraint}`)
+    this.sqlstate = sqlstate
+    this.constraint = constraint
+  }
+}
+
+/** An ended session, a suspended user or a changed role counts from the next request, at no round trip of its own. */
+export const requireActor = ({ sessionId, userId, role }: Actor) =>
+  sql`select require_actor(${sessionId}, ${userId}, ${role})`
+
+type Row = Record<string, unknown>
+
+type Options = { config: Config; onRoundTrip: () => void; checks?: SQL[] }
+
+export function openDb({ config, onRoundTrip, checks = [] }: Options): Db {
+  const client = drizzle(neon(config.databaseUrl, { fetchOptions: { endpoint: config.databaseEndpoint } }))
+
+  /** One request, whatever the number of statements; answers the rows of the last. */
+  const run = async (statements: SQL[]): Promise<Row[]> => {
+    onRoundTrip()
+    const [first, ...rest] = [...checks, ...statements].map((statement) => client.execute(statement))
+    if (first === undefined) throw new Error('no statement')
+    try {
+      const results = rest.length === 0 ? [await first] : await client.batch([first, ...rest])
+      return results.at(-1)?.rows ?? []
+    } catch (error) {
+      throw translate(error)
+    }
+  }
+
+  const row = async <T extends Row>(...statements: SQL[]): Promise<T> => {
+    const [only] = await run(statements)
+    if (only === undefined) throw new Error('the statement answered no row')
+    return trust(only)
+  }
+
+  const one = async <T>(...statements: SQL[]) => (await row<{ body: T }>(...statements)).body
+
+  const make = async <T>(statement: SQL, claim: Claim | null): Promise<T> => {
+    if (claim === null) return one<T>(statement)
+    try {
+      return await one<T>(
+        sql`select claim_idempotency_key(${bytea(claim.keyHash)}, ${bytea(claim.fingerprint)})`,
+        sql`
+          with made as (${statement}),
+          kept as (
+            update idempotency_keys
+            set answer = made.body, subject_id = (made.body ->> 'id')::uuid
+            from made
+            where key_hash = ${bytea(claim.keyHash)}
+          )
+          select body from made`,
+      )
+    } catch (error) {
+      if (!(error instanceof Replayed)) throw error
+      return one<T>(sql`select answer as body from idempotency_keys where key_hash = ${bytea(claim.keyHash)}`)
+    }
+  }
+
+  return {
+    one: (statement) => one(statement),
+    row: (statement) => row(statement),
+    make,
+    after: (check) => openDb({ config, onRoundTrip, checks: [...checks, check] }),
+  }
+}
+
+const trust = <T>(row: Row) =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- safe because each statement builds the columns and the JSON that its caller names, and the tests check every response against the schema of its route
+  row as T
+
+class Replayed extends Error {}
+
+/** What a violated constraint means to whoever asked. The others are faults of ours. */
+const constraintProblems: Record<string, ProblemName> = {
+  users_username_unique: 'username-taken',
+  users_email_unique: 'email-taken',
+  book_isbns_unique: 'isbn-taken',
+  copies_barcode_unique: 'barcode-taken',
+  copies_physical_has_barcode: 'format-mismatch',
+  copies_shelf_is_for_physical: 'format-mismatch',
+  copies_licence_is_for_digital: 'format-mismatch',
+  loans_one_open_per_copy: 'copy-not-available',
+  loans_one_open_per_user_and_book: 'already-on-loan',
+}
+
+/** Connection and operator errors, resources, time limits, and transactions that had to give way (PostgreSQL, appendix
+ *  A): to be tried again, and no fault of the request. */
+const isPassing = (sqlstate: string) => /^(08|53|57|58|40)/.test(sqlstate)
+
+function translate(thrown: unknown): Error {
+  const error = thrown instanceof DrizzleQueryError ? thrown.cause : thrown
+  if (!(error instanceof NeonDbError)) return new DatabaseError({ sqlstate: null, constraint: null })
+  const { code, constraint } = error
+  if (code === undefined || isPassing(code)) return problem('database-unavailable')
+  if (code === 'LN001' && error.message === 'idempotency-key-replayed') return new Replayed()
+  if (code === 'LN001' && isProblemName(error.message)) return problem(error.message)
+  const named = constraint === undefined ? undefined : constraintProblems[constraint]
+  if (named) return problem(named)
+  return new DatabaseError({ sqlstate: code, constraint: constraint ?? null })
+}

@@ -1,0 +1,148 @@
+import { z } from 'zod'
+import { line, lines } from '../../input.ts'
+import { PageQuery, pageOf } from '../../page.ts'
+import { Format } from '../copies/schema.ts'
+import { readIsbn } from './isbn.ts'
+
+/** Accepts any spelling; keeps the 13 digits. */
+const Isbn = z
+  .string()
+  .max(40)
+  .transform((value, context) => {
+    const isbn = readIsbn(value)
+    if (isbn !== null) return isbn
+    context.addIssue('is not an ISBN: its digits, check digit or range is wrong')
+    return z.NEVER
+  })
+  .meta({ example: '978-0-14-143951-8' })
+
+/** The commonest of MARC's relators. */
+const ContributorRole = z.enum([
+  'author',
+  'editor',
+  'translator',
+  'illustrator',
+  'narrator',
+  'composer',
+  'photographer',
+  'compiler',
+  'contributor',
+])
+
+/** smallint, and what a library can hold: cuneiform to next year's announcements. */
+const Year = z.int().min(-4000).max(2100)
+
+/** BCP 47, as far as catalogues use it: language, script, region. */
+const Language = z
+  .string()
+  .regex(/^[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?$/, 'is not a language code such as en, pt-BR or zh-Hant')
+  .meta({ example: 'en' })
+
+const Contributor = z.strictObject({ name: line(200), role: ContributorRole })
+
+const Identifier = z.strictObject({
+  scheme: z.enum(['doi', 'issn', 'lccn', 'oclc', 'ol', 'goodreads', 'other']),
+  value: line(200),
+})
+
+const Series = z.strictObject({ name: line(300), number: line(40).nullable().default(null) })
+
+/** What staff catalogue, and what each field may be. */
+const record = {
+  title: line(500).meta({ example: 'Northanger Abbey' }),
+  subtitle: line(500).nullable(),
+  contributors: z
+    .array(Contributor)
+    .max(100)
+    .meta({ example: [{ name: 'Jane Austen', role: 'author' }] }),
+  publisher: line(300).nullable(),
+  publishedYear: Year.nullable().meta({ example: 1817 }),
+  language: Language.nullable(),
+  subjects: z
+    .array(line(200))
+    .max(100)
+    .meta({ example: ['Gothic fiction', 'Satire'] }),
+  description: lines(10_000).nullable(),
+  series: Series.nullable(),
+  isbns: z.array(Isbn).max(50).meta({ description: 'Any spelling, 10 or 13; answered as 13 digits' }),
+  identifiers: z.array(Identifier).max(50),
+}
+
+export const NewBook = z
+  .strictObject({
+    ...record,
+    subtitle: record.subtitle.default(null),
+    contributors: record.contributors.default([]),
+    publisher: record.publisher.default(null),
+    publishedYear: record.publishedYear.default(null),
+    language: record.language.default(null),
+    subjects: record.subjects.default([]),
+    description: record.description.default(null),
+    series: record.series.default(null),
+    isbns: record.isbns.default([]),
+    identifiers: record.identifiers.default([]),
+  })
+  .meta({ id: 'NewBook' })
+export type NewBook = z.infer<typeof NewBook>
+
+export const BookChange = z
+  .strictObject(record)
+  .partial()
+  .refine((value) => Object.keys(value).length > 0, 'changes nothing')
+  .meta({ id: 'BookChange', description: 'Fields that are left out stay as they are' })
+export type BookChange = z.infer<typeof BookChange>
+
+const Holding = z.object({
+  copies: z.int().meta({ description: 'In circulation: on loan, or to be had' }),
+  available: z.int().meta({ description: 'To be had now' }),
+})
+
+const timestamp = z.iso.datetime({ offset: true })
+
+export const Book = z
+  .object({
+    id: z.uuid(),
+    title: z.string(),
+    subtitle: z.string().nullable(),
+    contributors: z.array(z.object({ name: z.string(), role: ContributorRole })),
+    publisher: z.string().nullable(),
+    publishedYear: z.int().nullable(),
+    language: z.string().nullable(),
+    subjects: z.array(z.string()),
+    description: z.string().nullable(),
+    series: z.object({ name: z.string(), number: z.string().nullable() }).nullable(),
+    isbns: z.array(z.string().regex(/^97[89][0-9]{10}$/)),
+    identifiers: z.array(z.object({ scheme: z.string(), value: z.string() })),
+    availability: z
+      .object({ physical: Holding, digital: Holding })
+      .meta({ description: 'At the moment of the answer' }),
+    version: z.int(),
+    createdAt: timestamp,
+    updatedAt: timestamp,
+  })
+  .meta({ id: 'Book' })
+export type Book = z.infer<typeof Book>
+
+const flag = z.stringbool({ truthy: ['true'], falsy: ['false'] })
+
+export const sorts = ['relevance', 'title', '-title', 'year', '-year', 'newest'] as const
+
+export const BookFilter = z.strictObject({
+  q: line(200)
+    .optional()
+    .meta({ description: 'Words; "a phrase"; -without. Accents and case do not matter.', example: 'gothic austen' }),
+  language: Language.optional(),
+  subject: line(200).optional().meta({ description: 'One subject, whole' }),
+  author: line(200).optional().meta({ description: "Words of a contributor's name" }),
+  yearFrom: z.coerce.number<string>().pipe(Year).optional(),
+  yearTo: z.coerce.number<string>().pipe(Year).optional(),
+  format: Format.optional().meta({ description: 'Books with a copy of this format in circulation' }),
+  available: flag.optional().meta({ description: 'true: only what can be borrowed now' }),
+  sort: z.enum(sorts).optional().meta({ description: 'By relevance if there is a q, else the newest first' }),
+  ...PageQuery,
+})
+export type BookFilter = z.infer<typeof BookFilter>
+
+export const BookPage = pageOf(Book)
+
+export const IsbnParam = z.object({ isbn: Isbn })

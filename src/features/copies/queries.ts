@@ -1,0 +1,106 @@
+import { sql } from 'drizzle-orm'
+import { z } from 'zod'
+import type { Claim, Db } from '../../db/client.ts'
+import { integerArray } from '../../db/parameters.ts'
+import { copies } from '../../db/schema.ts'
+import { pageOfRows, readCursor, readPage } from '../../page.ts'
+import { isOneOf, type Versions } from '../../versions.ts'
+import type { Copy, CopyChange, CopyFilter, NewCopy } from './schema.ts'
+
+/** What a row of copies is on the wire. */
+const copyJson = sql`json_build_object(
+  'id', c.id,
+  'bookId', c.book_id,
+  'format', c.format,
+  'barcode', c.barcode,
+  'callNumber', c.call_number,
+  'licenceEndsAt', c.licence_ends_at,
+  'loansLeft', c.loans_left,
+  'state', case when circulates(c) then c.state else 'expired' end,
+  'version', c.version,
+  'createdAt', c.created_at,
+  'updatedAt', c.updated_at
+)`
+
+/** Throws 'book-not-found', 'barcode-taken'. */
+export function createCopy(
+  db: Db,
+  { bookId, copy }: { bookId: string; copy: NewCopy },
+  claim: Claim | null,
+): Promise<Copy> {
+  const { barcode, callNumber, licenceEndsAt, loansLeft } = {
+    barcode: null,
+    callNumber: null,
+    licenceEndsAt: null,
+    loansLeft: null,
+    ...copy,
+  }
+  return db.make(
+    sql`
+      select ${copyJson} as body
+      from add_copy(${bookId}, ${copy.format}, ${barcode}, ${callNumber}, ${licenceEndsAt}, ${loansLeft}) c`,
+    claim,
+  )
+}
+
+export function getCopy(db: Db, { id }: { id: string }): Promise<Copy> {
+  return db.one(sql`
+    select coalesce(
+      (select ${copyJson} from ${copies} c where c.id = ${id} and c.removed_at is null),
+      refuse_json('copy-not-found')
+    ) as body`)
+}
+
+/** Throws 'book-not-found': an unknown book is not a book without copies. */
+export function listCopies(db: Db, { bookId, limit, cursor }: CopyFilter & { bookId: string }) {
+  const after = readCursor(z.uuid(), cursor)
+  return readPage(
+    db.after(sql`select require_book(${bookId})`),
+    pageOfRows({
+      limit,
+      rows: sql`
+        select ${copyJson} as body, to_json(c.id) as key
+        from ${copies} c
+        where c.book_id = ${bookId} and c.removed_at is null
+          ${after === null ? sql`` : sql`and c.id > ${after}`}
+        order by c.id`,
+    }),
+  )
+}
+
+/** Throws 'copy-not-found', 'precondition-failed', 'barcode-taken', 'format-mismatch'. */
+export function changeCopy(
+  db: Db,
+  { id, versions, change }: { id: string; versions: Versions; change: CopyChange },
+): Promise<Copy> {
+  const { barcode, callNumber, licenceEndsAt, loansLeft } = change
+  const assignments = [
+    sql`version = version + 1`,
+    sql`updated_at = now()`,
+    ...(barcode === undefined ? [] : [sql`barcode = ${barcode}`]),
+    ...(callNumber === undefined ? [] : [sql`call_number = ${callNumber}`]),
+    ...(licenceEndsAt === undefined ? [] : [sql`licence_ends_at = ${licenceEndsAt}`]),
+    ...(loansLeft === undefined ? [] : [sql`loans_left = ${loansLeft}`]),
+  ]
+  return db.one(sql`
+    with c as (
+      update ${copies}
+      set ${sql.join(assignments, sql`, `)}
+      where id = ${id} and removed_at is null and ${isOneOf(versions)}
+      returning *
+    )
+    select coalesce(
+      (select ${copyJson} from (select (c::${copies}).* from c) as c),
+      refuse_json(
+        case
+          when exists (select from ${copies} where id = ${id} and removed_at is null) then 'precondition-failed'
+          else 'copy-not-found'
+        end
+      )
+    ) as body`)
+}
+
+/** Throws 'copy-not-found', 'precondition-failed', 'copy-on-loan'. */
+export async function removeCopy(db: Db, { id, versions }: { id: string; versions: Versions }): Promise<void> {
+  await db.row(sql`select remove_copy(${id}, ${integerArray(versions)})`)
+}

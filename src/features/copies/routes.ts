@@ -1,0 +1,107 @@
+import { allow } from '../../actor.ts'
+import { factory } from '../../factory.ts'
+import { idempotent } from '../../idempotency.ts'
+import { IdParam, valid } from '../../input.ts'
+import { answerPage } from '../../page.ts'
+import { describeRoute } from '../../route-facts.ts'
+import { etagOf, ifMatch } from '../../versions.ts'
+import { changeCopy, createCopy, getCopy, listCopies, removeCopy } from './queries.ts'
+import { Copy, CopyChange, CopyFilter, CopyPage, NewCopy } from './schema.ts'
+
+const tag = 'Copies'
+
+export const copiesOfBook = factory
+  .createApp()
+  .get(
+    '/:id/copies',
+    describeRoute({
+      tag,
+      summary: 'The copies of a book',
+      responses: { 200: { description: 'A page of copies, the oldest first', schema: CopyPage } },
+      problems: ['book-not-found'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    valid('query', CopyFilter),
+    async (c) =>
+      answerPage<Copy>(c, await listCopies(c.var.db, { bookId: c.req.valid('param').id, ...c.req.valid('query') })),
+  )
+  .post(
+    '/:id/copies',
+    describeRoute({
+      tag,
+      summary: 'Add a copy to a book',
+      description: 'A physical item with a barcode, or a digital licence that one patron uses at a time.',
+      responses: {
+        201: { description: 'Added', schema: Copy, headers: { ETag: 'Its version', Location: 'Its address' } },
+      },
+      problems: ['book-not-found', 'barcode-taken'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    valid('json', NewCopy),
+    idempotent(),
+    async (c) => {
+      const copy = await createCopy(
+        c.var.db,
+        { bookId: c.req.valid('param').id, copy: c.req.valid('json') },
+        c.var.claim,
+      )
+      return c.json(copy, 201, { location: `/v1/copies/${copy.id}`, etag: etagOf(copy.version) })
+    },
+  )
+
+export const copies = factory
+  .createApp()
+  .get(
+    '/:id',
+    describeRoute({
+      tag,
+      summary: 'A copy',
+      responses: { 200: { description: 'The copy', schema: Copy, headers: { ETag: 'Its version' } } },
+      problems: ['copy-not-found'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    async (c) => {
+      const copy = await getCopy(c.var.db, c.req.valid('param'))
+      return c.json(copy, 200, { etag: etagOf(copy.version) })
+    },
+  )
+  .patch(
+    '/:id',
+    describeRoute({
+      tag,
+      summary: 'Change a copy',
+      responses: { 200: { description: 'The copy as it is now', schema: Copy, headers: { ETag: 'Its version' } } },
+      problems: ['copy-not-found', 'barcode-taken', 'format-mismatch'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    ifMatch(),
+    valid('json', CopyChange),
+    async (c) => {
+      const copy = await changeCopy(c.var.db, {
+        id: c.req.valid('param').id,
+        versions: c.var.versions,
+        change: c.req.valid('json'),
+      })
+      return c.json(copy, 200, { etag: etagOf(copy.version) })
+    },
+  )
+  .delete(
+    '/:id',
+    describeRoute({
+      tag,
+      summary: 'Remove a copy',
+      responses: { 204: { description: 'Removed' } },
+      problems: ['copy-not-found', 'copy-on-loan'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    ifMatch(),
+    async (c) => {
+      await removeCopy(c.var.db, { ...c.req.valid('param'), versions: c.var.versions })
+      return c.body(null, 204)
+    },
+  )

@@ -1,0 +1,65 @@
+import { sql } from 'drizzle-orm'
+import { z } from 'zod'
+import type { Actor, Db } from '../../db/client.ts'
+import { books, loans } from '../../db/schema.ts'
+import { pageOfRows, readCursor, readPage } from '../../page.ts'
+import { problem } from '../../problem.ts'
+import type { Loan, LoanFilter } from './schema.ts'
+
+/** What a row of loans is on the wire. */
+export const loanJson = sql`json_build_object(
+  'id', l.id,
+  'bookId', l.book_id,
+  'bookTitle', (select b.title from ${books} b where b.id = l.book_id),
+  'copyId', l.copy_id,
+  'format', l.format,
+  'userId', l.user_id,
+  'checkedOutAt', l.checked_out_at,
+  'dueAt', l.due_at,
+  'renewals', l.renewals,
+  'returnedAt', l.returned_at
+)`
+
+/** Whose loans an actor may touch: their own; staff anyone's, which is null. */
+export const ownerFor = ({ role, userId }: Actor) => (role === 'staff' ? null : userId)
+
+/** Throws 'loan-not-found', for somebody else's too. */
+export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Loan> {
+  const owner = ownerFor(actor)
+  return db.one(sql`
+    select coalesce(
+      (
+        select ${loanJson}
+        from ${loans} l
+        where l.id = ${id} ${owner === null ? sql`` : sql`and l.user_id = ${owner}`}
+      ),
+      refuse_json('loan-not-found')
+    ) as body`)
+}
+
+/** Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
+export function listLoans(db: Db, { filter, actor }: { filter: LoanFilter; actor: Actor }) {
+  const { state, overdue, userId, bookId, limit, cursor } = filter
+  const owner = ownerFor(actor)
+  if (owner !== null && userId !== undefined) throw problem('forbidden')
+  const whose = owner ?? userId
+  const after = readCursor(z.uuid(), cursor)
+  const conditions = [
+    state === 'open' ? sql`l.returned_at is null` : sql`l.returned_at is not null`,
+    ...(whose === undefined ? [] : [sql`l.user_id = ${whose}`]),
+    ...(bookId === undefined ? [] : [sql`l.book_id = ${bookId}`]),
+    ...(overdue === true ? [sql`l.due_at < now()`] : []),
+    ...(after === null ? [] : [sql`l.id < ${after}`]),
+  ]
+  return readPage(
+    db,
+    pageOfRows({
+      limit,
+      rows: sql`
+        select ${loanJson} as body, to_json(l.id) as key
+        from ${loans} l
+        where ${sql.join(conditions, sql` and `)}
+        order by l.id desc`,
+    }),
+  )
+}

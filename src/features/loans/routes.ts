@@ -1,0 +1,94 @@
+import { allow } from '../../actor.ts'
+import { factory } from '../../factory.ts'
+import { idempotent } from '../../idempotency.ts'
+import { IdParam, valid } from '../../input.ts'
+import { answerPage } from '../../page.ts'
+import { describeRoute } from '../../route-facts.ts'
+import { checkIn } from './check-in.ts'
+import { checkOut } from './check-out.ts'
+import { getLoan, listLoans } from './queries.ts'
+import { renew } from './renew.ts'
+import { Loan, LoanFilter, LoanPage, NewLoan } from './schema.ts'
+
+const tag = 'Loans'
+
+export const loans = factory
+  .createApp()
+  .post(
+    '/',
+    describeRoute({
+      tag,
+      summary: 'Borrow a book',
+      description: 'For oneself by `bookId`; at the desk, for staff, by `barcode` and `userId`.',
+      responses: { 201: { description: 'Lent', schema: Loan, headers: { Location: 'The address of the loan' } } },
+      problems: [
+        'forbidden',
+        'book-not-found',
+        'copy-not-found',
+        'user-not-found',
+        'no-copy-available',
+        'copy-not-available',
+        'already-on-loan',
+        'loan-limit-reached',
+        'patron-suspended',
+      ],
+    }),
+    allow('patron', 'staff'),
+    valid('json', NewLoan),
+    idempotent(),
+    async (c) => {
+      const loan = await checkOut(c.var.db, { ...c.req.valid('json'), actor: c.var.actor }, c.var.claim)
+      return c.json(loan, 201, { location: `/v1/loans/${loan.id}` })
+    },
+  )
+  .get(
+    '/',
+    describeRoute({
+      tag,
+      summary: 'List loans',
+      description: "A patron's own; for staff anyone's. A returned loan belongs to nobody, so only staff list those.",
+      responses: { 200: { description: 'A page of loans, the newest first', schema: LoanPage } },
+      problems: ['forbidden'],
+    }),
+    allow('patron', 'staff'),
+    valid('query', LoanFilter),
+    async (c) => answerPage<Loan>(c, await listLoans(c.var.db, { filter: c.req.valid('query'), actor: c.var.actor })),
+  )
+  .get(
+    '/:id',
+    describeRoute({
+      tag,
+      summary: 'A loan',
+      responses: { 200: { description: 'The loan', schema: Loan } },
+      problems: ['loan-not-found'],
+    }),
+    allow('patron', 'staff'),
+    valid('param', IdParam),
+    async (c) => c.json(await getLoan(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+  )
+  .put(
+    '/:id/return',
+    describeRoute({
+      tag,
+      summary: 'Return a book',
+      description: 'Idempotent. From here on nothing links the loan to the patron.',
+      responses: { 200: { description: 'The loan, returned', schema: Loan } },
+      problems: ['loan-not-found'],
+    }),
+    allow('patron', 'staff'),
+    valid('param', IdParam),
+    async (c) => c.json(await checkIn(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+  )
+  .post(
+    '/:id/renewals',
+    describeRoute({
+      tag,
+      summary: 'Renew a loan',
+      responses: { 201: { description: 'The loan with its new due date', schema: Loan } },
+      problems: ['loan-not-found', 'loan-returned', 'renewal-limit-reached', 'nothing-to-renew', 'patron-suspended'],
+    }),
+    allow('patron', 'staff'),
+    valid('param', IdParam),
+    idempotent(),
+    async (c) => c.json(await renew(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }, c.var.claim), 201),
+  )

@@ -1,0 +1,86 @@
+import { scrypt } from '@noble/hashes/scrypt.js'
+import { base64nopad } from '@scure/base'
+import { timingSafeEqual } from 'hono/utils/buffer'
+import type { Config } from '../../config.ts'
+import { commonPasswords } from './common-passwords.ts'
+
+/** Passwords as PHC strings: $scrypt$ln=15,r=8,p=3$salt$hash, in base64 without padding. ln is log2 of N. */
+
+const BLOCK_SIZE = 8
+const PARALLELISM = 3
+const SALT_BYTES = 16
+const HASH_BYTES = 32
+
+/** What a stored string may ask for: it is data, and N=2^15 with r=8 is all the memory that an isolate has to spare. */
+const PHC = /^\$scrypt\$ln=([4-9]|1[0-5]),r=8,p=([1-9]|1[0-6])\$([A-Za-z0-9+/]{22,86})\$([A-Za-z0-9+/]{43})$/
+
+type Cost = { ln: number; p: number }
+
+const costOf = (config: Config): Cost => ({ ln: config.passwordScryptLn, p: PARALLELISM })
+
+/** A hash takes 32 MiB, so an isolate makes one at a time. */
+let queue: Promise<unknown> = Promise.resolve()
+
+function hashInTurn(password: string, salt: Uint8Array, { ln, p }: Cost): Promise<Uint8Array> {
+  const turn = queue.then(() =>
+    scrypt(password.normalize('NFC'), salt, { N: 2 ** ln, r: BLOCK_SIZE, p, dkLen: HASH_BYTES }),
+  )
+  queue = turn.catch(() => undefined)
+  return turn
+}
+
+const format = ({ ln, p }: Cost, salt: Uint8Array, hash: Uint8Array) =>
+  `$scrypt$ln=${ln},r=${BLOCK_SIZE},p=${p}$${base64nopad.encode(salt)}$${base64nopad.encode(hash)}`
+
+export async function hashPassword(config: Config, password: string): Promise<string> {
+  const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES))
+  const cost = costOf(config)
+  return format(cost, salt, await hashInTurn(password, salt, cost))
+}
+
+/** Whether the password is the one stored; `null` stands for an account that does not exist, and costs the same work.
+ *  `isOutdated`: the cost has moved since, so hash anew while the password is at hand. Throws on a malformed string. */
+export async function verifyPassword(
+  config: Config,
+  { password, stored }: { password: string; stored: string | null },
+): Promise<{ isRight: boolean; isOutdated: boolean }> {
+  const cost = costOf(config)
+  const against = stored ?? format(cost, new Uint8Array(SALT_BYTES), new Uint8Array(HASH_BYTES))
+  const [, ln, p, salt, hash] = PHC.exec(against) ?? []
+  if (salt === undefined || hash === undefined) throw new Error('a stored password hash is malformed')
+  const storedCost = { ln: Number(ln), p: Number(p) }
+  const actual = await hashInTurn(password, base64nopad.decode(salt), storedCost)
+  const isSame = await timingSafeEqual(base64nopad.encode(actual), hash)
+  return {
+    isRight: stored !== null && isSame,
+    isOutdated: storedCost.ln !== cost.ln || storedCost.p !== cost.p,
+  }
+}
+
+/** NIST SP 800-63B and ASVS 5.0, 6.2: no rules of composition, but nothing that a guesser tries first. Answers what is
+ *  wrong, or null. `own` is what anybody knows of the account. */
+export function findPasswordFault(password: string, own: string[]): string | null {
+  const plain = password.normalize('NFC').toLowerCase()
+  if (commonPasswords.has(plain)) return 'is on the list of common passwords'
+  if (new Set(plain).size < 5) return 'repeats too few characters'
+  if (/^(.{1,8})\1+$/u.test(plain)) return 'repeats one short word'
+  if (isRun(plain)) return 'is a run of neighbouring characters'
+  const known = own.map((word) => word.toLowerCase()).filter((word) => word.length >= 4)
+  if (known.some((word) => plain.includes(word) && plain.length - word.length < 8)) {
+    return 'is little more than the username or the email address'
+  }
+  return null
+}
+
+const ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', 'qwertzuiop', 'yxcvbnm', 'azertyuiop', '1234567890']
+
+/** Most characters follow their neighbour, in the alphabet or on a keyboard. */
+function isRun(text: string) {
+  const follows = Array.from(text).filter((char, i, all) => {
+    const before = all[i - 1]
+    if (before === undefined) return false
+    const step = char.charCodeAt(0) - before.charCodeAt(0)
+    return Math.abs(step) === 1 || ROWS.some((row) => row.includes(before + char) || row.includes(char + before))
+  })
+  return follows.length >= text.length * 0.7
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import { line } from '../../input.ts'
+import { PageQuery, pageOf } from '../../page.ts'
+
+/** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
+const Username = z
+  .string()
+  .max(32)
+  .regex(
+    /^[A-Za-z0-9](?:[A-Za-z0-9]|[._-](?=[A-Za-z0-9])){2,31}$/,
+    'is not 3 to 32 letters and digits, with single dots, hyphens or underscores between them',
+  )
+  .meta({ example: 'ada.lovelace', description: 'Unique without regard to case' })
+
+/** RFC 5321 allows 254 characters in a path. */
+const Email = z
+  .string()
+  .max(254)
+  .regex(
+    /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$/,
+    'is not an email address',
+  )
+  .meta({ example: 'ada@example.org', description: 'Unique without regard to case' })
+
+/** NIST SP 800-63B asks for at least 64 to be allowed; scrypt is fed at most 128. */
+export const NewPassword = z
+  .string()
+  .min(12, 'is shorter than 12 characters')
+  .max(128, 'is longer than 128 characters')
+  .refine((value) => value.isWellFormed() && !value.includes('\0'), 'holds broken text')
+  .meta({ description: '12 or more characters; no rules of composition', example: 'seven quiet herons wade' })
+
+/** A password to compare: whatever it was, bounded. */
+export const Password = z
+  .string()
+  .min(1)
+  .max(128)
+  .refine((value) => value.isWellFormed(), 'holds broken text')
+  .meta({ example: 'seven quiet herons wade' })
+
+export const Role = z.enum(['staff', 'patron']).meta({ id: 'Role' })
+
+const timestamp = z.iso.datetime({ offset: true })
+
+export const User = z
+  .object({
+    id: z.uuid(),
+    username: z.string(),
+    email: z.string(),
+    role: Role,
+    openLoans: z.int().meta({ description: 'Loans not yet returned' }),
+    suspension: z.object({ since: timestamp, reason: z.string() }).nullable(),
+    createdAt: timestamp,
+  })
+  .meta({ id: 'User' })
+export type User = z.infer<typeof User>
+
+export const NewUser = z
+  .strictObject({ username: Username, email: Email, password: NewPassword })
+  .meta({ id: 'NewUser' })
+export type NewUser = z.infer<typeof NewUser>
+
+const anything = (value: object) => Object.keys(value).length > 0
+
+export const OwnChange = z
+  .strictObject({ username: Username.optional(), email: Email.optional() })
+  .refine(anything, 'changes nothing')
+  .meta({ id: 'OwnChange' })
+export type OwnChange = z.infer<typeof OwnChange>
+
+export const PasswordChange = z
+  .strictObject({ currentPassword: Password, newPassword: NewPassword })
+  .meta({ id: 'PasswordChange' })
+
+export const UserChange = z.strictObject({ role: Role }).meta({ id: 'UserChange' })
+
+export const Suspension = z
+  .strictObject({ reason: line(500).meta({ example: 'Three letters about overdue books came back' }) })
+  .meta({ id: 'Suspension' })
+
+export const UserFilter = z.strictObject({
+  q: line(254).optional().meta({ description: 'The beginning of a username or email address' }),
+  role: Role.optional(),
+  suspended: z.stringbool({ truthy: ['true'], falsy: ['false'] }).optional(),
+  ...PageQuery,
+})
+export type UserFilter = z.infer<typeof UserFilter>
+
+export const UserPage = pageOf(User)

@@ -1,0 +1,106 @@
+import { bodyLimit } from 'hono/body-limit'
+import { cors } from 'hono/cors'
+import { routePath } from 'hono/route'
+import { secureHeaders } from 'hono/secure-headers'
+import { ConfigError, configOf } from './config.ts'
+import { factory } from './factory.ts'
+import { log } from './log.ts'
+import { problem } from './problem.ts'
+
+const URI_LENGTH_MAX = 4_096
+const BODY_BYTES_MAX = 64 * 1_024
+const PREFLIGHT_SECONDS = 600
+
+/** What is known of a request, for its log line. */
+export type RequestRecord = {
+  requestId: string
+  roundTrips: number
+  actorId: string | null
+  problem: string | null
+}
+
+/** One log line a request, and its id in the answer. The id is ours: a client's would end in the log. */
+export const record = factory.createMiddleware(async (c, next) => {
+  const startedAt = Date.now()
+  const request: RequestRecord = { requestId: crypto.randomUUID(), roundTrips: 0, actorId: null, problem: null }
+  c.set('record', request)
+  await next()
+  c.res.headers.set('x-request-id', request.requestId)
+  log({
+    event: 'request',
+    requestId: request.requestId,
+    method: c.req.method,
+    route: routePath(c, -1),
+    status: c.res.status,
+    problem: request.problem,
+    durationMs: Date.now() - startedAt,
+    roundTrips: request.roundTrips,
+    actorId: request.actorId,
+  })
+})
+
+/** Nothing is served before the environment is right. The log and the answer name the keys, and no value. */
+export const configured = factory.createMiddleware(async (c, next) => {
+  try {
+    c.set('config', configOf(c.env))
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const { requestId } = c.var.record
+    for (const { key, fault } of error.faults) log({ event: 'misconfigured', requestId, faults: `${key} ${fault}` })
+    throw problem('misconfigured', { detail: `Set right: ${error.message}.` })
+  }
+  await next()
+})
+
+/** Two years, as hstspreload.org asks. */
+const hsts = 'max-age=63072000; includeSubDomains; preload'
+
+const POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+const standardHeaders = secureHeaders({
+  strictTransportSecurity: hsts,
+  referrerPolicy: 'no-referrer',
+  crossOriginResourcePolicy: 'same-origin',
+  crossOriginOpenerPolicy: 'same-origin',
+  xFrameOptions: 'DENY',
+  xXssProtection: false,
+  permissionsPolicy: { camera: [], geolocation: [], microphone: [] },
+})
+
+/** On every answer. What a handler has said of its own policy or caching stays. */
+export const headers = factory.createMiddleware(async (c, next) => {
+  await standardHeaders(c, next)
+  const { headers: answer } = c.res
+  if (!answer.has('content-security-policy')) answer.set('content-security-policy', POLICY)
+  if (!answer.has('cache-control')) answer.set('cache-control', 'no-store')
+})
+
+export const onlyHttps = factory.createMiddleware(async (c, next) => {
+  if (c.var.config.isProduction && new URL(c.req.url).protocol !== 'https:') throw problem('https-required')
+  await next()
+})
+
+export const boundedUri = factory.createMiddleware(async (c, next) => {
+  if (c.req.url.length > URI_LENGTH_MAX) throw problem('uri-too-long')
+  await next()
+})
+
+export const boundedBody = bodyLimit({
+  maxSize: BODY_BYTES_MAX,
+  onError: () => {
+    throw problem('body-too-large')
+  },
+})
+
+const crossOrigin = cors({
+  origin: (origin, c) => (c.get('config').corsOrigins.includes(origin) ? origin : null),
+  allowMethods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+  allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match'],
+  exposeHeaders: ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
+  maxAge: PREFLIGHT_SECONDS,
+})
+
+/** Browsers of the origins on the list, and no others, may read answers. */
+export const allowListedOrigins = factory.createMiddleware((c, next) =>
+  c.req.header('origin') === undefined ? next() : crossOrigin(c, next),
+)

@@ -1,0 +1,98 @@
+import { zValidator } from '@hono/zod-validator'
+import type { Context } from 'hono'
+import { visit } from 'jsonc-parser'
+import { z } from 'zod'
+import { type InputError, problem } from './problem.ts'
+import { stateFacts } from './route-facts.ts'
+
+/** Text as people write it: NFC, no control characters (a description may hold line breaks), nothing PostgreSQL
+ *  or a terminal chokes on. Length is in UTF-16 units, as clients count. */
+const plain = (form: RegExp) => (value: string) => value.isWellFormed() && !form.test(value)
+// oxlint-disable-next-line no-control-regex -- control characters are what is refused
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/
+// oxlint-disable-next-line no-control-regex -- the same, but for tab and line breaks
+const CONTROL_IN_LINES = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufeff\ufffe\uffff]/
+
+const bounded = (max: number) => z.string().min(1).max(max)
+
+export const line = (max: number) =>
+  bounded(max)
+    .refine(plain(CONTROL), 'holds a control character or broken text')
+    .transform((value) => value.normalize('NFC'))
+    .pipe(z.string().max(max).regex(/\S/, 'holds nothing but space'))
+
+export const lines = (max: number) =>
+  bounded(max)
+    .refine(plain(CONTROL_IN_LINES), 'holds a control character or broken text')
+    .transform((value) => value.normalize('NFC'))
+    .pipe(z.string().max(max).regex(/\S/, 'holds nothing but space'))
+
+/** A moment with its offset from UTC, kept in UTC. Dates that do not exist are refused. */
+export const moment = z.iso
+  .datetime({ offset: true })
+  .refine((value) => Date.parse(value) >= Date.UTC(1900, 0), 'is before 1900')
+  .transform((value) => new Date(value).toISOString())
+
+export const IdParam = z.strictObject({ id: z.uuid() })
+
+type Target = 'json' | 'query' | 'param' | 'header'
+
+const placeOf = { json: 'body', query: 'query', param: 'path', header: 'header' } as const
+
+const escapePointer = (key: PropertyKey) => String(key).replaceAll('~', '~0').replaceAll('/', '~1')
+
+/** Where each fault is. An unknown field is named by its own pointer, not by its parent's. */
+function inputErrors(target: Target, error: z.core.$ZodError): InputError[] {
+  return error.issues.slice(0, 20).flatMap((issue) => {
+    const paths = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...issue.path, key]) : [issue.path]
+    const detail = issue.code === 'unrecognized_keys' ? 'is not known here' : issue.message
+    return paths.slice(0, 20).map((path) => ({
+      in: placeOf[target],
+      pointer: path.map((key) => `/${escapePointer(key).slice(0, 100)}`).join(''),
+      detail,
+    }))
+  })
+}
+
+/** Parses a part of the request at the door. A path that is not well formed names nothing: 404. */
+export function valid<T extends z.ZodType, Where extends Target>(target: Where, schema: T) {
+  const validated = zValidator(target, schema, (result) => {
+    if (result.success) return
+    if (target === 'param') throw problem('not-found')
+    throw problem('invalid-input', { errors: inputErrors(target, result.error) })
+  })
+  const handler: typeof validated = async (c, next) => {
+    if (target === 'json') await requireStrictJson(c)
+    return validated(c, next)
+  }
+  return stateFacts(handler, { inputs: [{ target, schema }] })
+}
+
+/** The only way in for a body: application/json, valid UTF-8, valid JSON, no key twice, no __proto__. */
+async function requireStrictJson(c: Context) {
+  const [mediaType, charset] = (c.req.header('content-type') ?? '').toLowerCase().split(';')
+  const isUtf8 = charset === undefined || /^\s*charset="?utf-8"?\s*$/.test(charset)
+  if (mediaType?.trim() !== 'application/json' || !isUtf8) throw problem('unsupported-media-type')
+  if (c.req.header('content-encoding') !== undefined) throw problem('unsupported-media-type')
+  const bytes = await c.req.arrayBuffer()
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    JSON.parse(text)
+    refuseDoubleKeys(text)
+  } catch {
+    throw problem('malformed-json')
+  }
+}
+
+function refuseDoubleKeys(text: string) {
+  const open: Set<string>[] = []
+  visit(text, {
+    onObjectBegin: () => void open.push(new Set()),
+    onObjectEnd: () => void open.pop(),
+    onObjectProperty: (key) => {
+      const keys = open.at(-1)
+      if (key === '__proto__' || keys?.has(key)) throw new SyntaxError('a key stands twice')
+      keys?.add(key)
+    },
+  })
+}

@@ -1,0 +1,76 @@
+import { base64urlnopad } from '@scure/base'
+import { type SQL, sql } from 'drizzle-orm'
+import type { Context, TypedResponse } from 'hono'
+import type { JSONParsed } from 'hono/utils/types'
+import { z } from 'zod'
+import type { Db } from './db/client.ts'
+import { problem } from './problem.ts'
+
+/** Where a list goes on: the sort key and the id of the last item, in base64url. Opaque to clients. */
+export const PageQuery = {
+  limit: z.coerce.number<string>().int().min(1).max(100).default(20).meta({ description: 'Items a page', example: 20 }),
+  cursor: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,1024}$/)
+    .optional()
+    .meta({ description: 'From the `next` link of the page before' }),
+}
+
+export const pageOf = <T extends z.ZodType>(item: T) =>
+  z.object({
+    items: z.array(item),
+    next: z.string().nullable().meta({ description: 'The next page; null on the last. Also in Link.' }),
+  })
+
+export type Page<T> = { items: T[]; next: string | null }
+
+/** Throws 'invalid-input' for a cursor that was not made for this list and order. */
+export function readCursor<T>(schema: z.ZodType<T>, cursor: string | undefined): T | null {
+  if (cursor === undefined) return null
+  try {
+    return schema.parse(JSON.parse(new TextDecoder().decode(base64urlnopad.decode(cursor))))
+  } catch {
+    const detail = 'is not a cursor of this list in this order: take it from the next link'
+    throw problem('invalid-input', { errors: [{ in: 'query', pointer: '/cursor', detail }] })
+  }
+}
+
+const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
+
+/** JSON that PostgreSQL made and that passes through unread. */
+export type PageText = { items: string; nextCursor: string | null }
+
+/** A page of `rows` (columns `body` and `key`, both json, in the list's order) and the key to go on from. */
+export const pageOfRows = ({ rows, limit }: { rows: SQL; limit: number }) => sql`
+  with numbered as (
+    select body, key, row_number() over () as place
+    from (${rows} limit ${limit + 1}) as r
+  )
+  select
+    coalesce(json_agg(body order by place) filter (where place <= ${limit}), '[]')::text as items,
+    case when count(*) > ${limit} then json_agg(key) filter (where place = ${limit}) -> 0 end as last
+  from numbered`
+
+export async function readPage(db: Db, statement: SQL): Promise<PageText> {
+  const { items, last } = await db.row<{ items: string; last: unknown }>(statement)
+  return { items, nextCursor: last === null ? null : makeCursor(last) }
+}
+
+/** Answers a page, with the link to the next one in the body and in Link (RFC 8288). */
+export function answerPage<T>(c: Context, { items, nextCursor }: PageText) {
+  let next: string | null = null
+  if (nextCursor !== null) {
+    const { pathname, searchParams } = new URL(c.req.url)
+    searchParams.set('cursor', nextCursor)
+    next = `${pathname}?${searchParams.toString()}`
+    c.header('link', `<${next}>; rel="next"`)
+  }
+  return answerText<Page<T>>(c, `{"items":${items},"next":${JSON.stringify(next)}}`)
+}
+
+/** Answers JSON that is text already. */
+export function answerText<T>(c: Context, text: string): Response & TypedResponse<JSONParsed<T>, 200, 'json'> {
+  const response: Response = c.body(text, 200, { 'content-type': 'application/json' })
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- safe because the text is the JSON of a T, which the tests check for every route
+  return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>
+}

@@ -1,0 +1,191 @@
+import type { Context, ErrorHandler, NotFoundHandler } from 'hono'
+import { HTTPException } from 'hono/http-exception'
+import { z } from 'zod'
+import type { AppEnv } from './factory.ts'
+import { logFault } from './log.ts'
+
+/** Every refusal there is (RFC 9457): its status, its title, and what whoever meets it can do. A name is a promise
+ *  to clients and stays; the database uses the same names. */
+export const problems = {
+  // The request itself
+  'malformed-json': [400, 'The body is not JSON', 'Send one JSON object in UTF-8 that names no key twice.'],
+  'https-required': [403, 'Only https is served', 'Repeat the request over https.'],
+  'not-found': [404, 'There is nothing here', 'Check the address. What belongs to somebody else is not here either.'],
+  'method-not-allowed': [405, 'This resource does not know that method', 'Use one of the methods in Allow.'],
+  'body-too-large': [413, 'The body is too large', 'Send at most 64 KiB.'],
+  'uri-too-long': [414, 'The address is too long', 'Send at most 4,096 characters.'],
+  'unsupported-media-type': [415, 'The body is not application/json', 'Send application/json in UTF-8.'],
+  'invalid-input': [422, 'The input is not valid', 'Correct what errors lists and send it again.'],
+
+  // Who asks
+  'authentication-required': [401, 'You are not logged in', 'Send an access token: Authorization: Bearer ...'],
+  'access-token-invalid': [401, 'The access token is not valid', 'Log in, and send the token as you were given it.'],
+  'access-token-expired': [401, 'The access token has expired', 'Refresh it, and repeat the request.'],
+  'access-token-outdated': [401, 'Your role has changed', 'Refresh the access token, and repeat the request.'],
+  'session-ended': [401, 'The session has ended', 'Log in again.'],
+  'wrong-credentials': [401, 'Username or password is wrong', 'Check both and try again.'],
+  'refresh-token-invalid': [401, 'The refresh token is not valid', 'Log in again.'],
+  'refresh-token-reused': [
+    401,
+    'The refresh token had been used before',
+    'The session was ended, since somebody else may hold its tokens. Log in again.',
+  ],
+  'account-suspended': [403, 'The account is suspended', 'Ask at the library.'],
+  forbidden: [403, 'Your role may not do that', 'Ask a member of staff.'],
+
+  // Things that are not there, or not yours
+  'user-not-found': [404, 'There is no such user', 'Check the id.'],
+  'session-not-found': [404, 'You have no such session', 'List your sessions.'],
+  'book-not-found': [404, 'There is no such book', 'Search the catalogue.'],
+  'copy-not-found': [404, 'There is no such copy', 'Check the id or the barcode.'],
+  'loan-not-found': [404, 'There is no such loan', 'List your loans.'],
+
+  // Accounts
+  'username-taken': [409, 'The username is taken', 'Choose another.'],
+  'email-taken': [409, 'The email address is taken', 'Log in, or use another address.'],
+  'wrong-password': [403, 'The current password is wrong', 'Check it and try again.'],
+  'own-account': [409, 'That cannot be done to your own account', 'Ask another member of staff.'],
+
+  // The catalogue
+  'isbn-taken': [409, 'Another book has that ISBN', 'Find that book by its ISBN, and change it or add copies to it.'],
+  'barcode-taken': [409, 'Another copy has that barcode', 'Check the label.'],
+  'book-on-loan': [409, 'A copy of the book is on loan', 'Remove the book when all its copies are back.'],
+  'copy-on-loan': [409, 'The copy is on loan', 'Remove it when it is back.'],
+  'format-mismatch': [
+    409,
+    'The copy is of the other format',
+    'A licence is for digital copies, a barcode for physical.',
+  ],
+  'precondition-failed': [412, 'It has changed since you read it', 'Read it again, and send the new ETag in If-Match.'],
+  'precondition-required': [428, 'If-Match is missing', 'Read it first, and send its ETag in If-Match.'],
+
+  // Lending
+  'no-copy-available': [409, 'No copy is available', 'Try again when one has been returned.'],
+  'copy-not-available': [409, 'The copy is not available', 'It is on loan, or its licence has run out.'],
+  'already-on-loan': [409, 'The patron has this book', 'Renew that loan instead.'],
+  'loan-limit-reached': [409, 'The limit of loans is reached', 'Return something first.'],
+  'patron-suspended': [409, 'The patron is suspended', 'Reinstate the account first.'],
+  'loan-returned': [409, 'The loan has ended', 'Borrow the book again.'],
+  'renewal-limit-reached': [409, 'The limit of renewals is reached', 'Return the book by the day it is due.'],
+  'nothing-to-renew': [409, 'A renewal would not extend the loan', 'Renew closer to the day it is due.'],
+
+  // Idempotency-Key
+  'idempotency-key-spent': [
+    409,
+    'The Idempotency-Key was used, and its answer is no longer kept',
+    'What it asked for was done. Use a new key for something new.',
+  ],
+  'idempotency-key-reused': [
+    422,
+    'The Idempotency-Key was used for another request',
+    'Use a new key for something new, and the same body to repeat a request.',
+  ],
+
+  // The service
+  'internal-error': [500, 'Something went wrong here', 'Try again later; tell the library the instance if it stays.'],
+  misconfigured: [500, 'The service is not set up', 'Its operator finds the reason in its log.'],
+  busy: [503, 'The service is busy', 'Repeat the request.'],
+  'database-unavailable': [
+    503,
+    'The library is out of reach for a moment',
+    'Repeat the request. If it changes something, it may have been done: send the same Idempotency-Key.',
+  ],
+} as const satisfies Record<string, readonly [status: number, title: string, detail: string]>
+
+export type ProblemName = keyof typeof problems
+
+export const isProblemName = (name: string): name is ProblemName => Object.hasOwn(problems, name)
+
+export const problemType = (name: ProblemName) => `/problems/${name}`
+
+/** Seconds after which it is worth asking again. */
+const RETRY_AFTER_SECONDS = 2
+
+export const InputError = z
+  .object({
+    in: z.enum(['body', 'query', 'path', 'header']),
+    pointer: z.string().meta({ description: 'JSON Pointer (RFC 6901) into that part of the request' }),
+    detail: z.string(),
+  })
+  .meta({ id: 'InputError' })
+export type InputError = z.infer<typeof InputError>
+
+export const Problem = z
+  .object({
+    type: z.string().meta({ description: 'What went wrong, for programs: a relative reference that can be read' }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What to do, for people' }),
+    instance: z.string().meta({ description: 'The id of this request, also in X-Request-Id' }),
+    errors: z.array(InputError).optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457' })
+export type Problem = z.infer<typeof Problem>
+
+type Extra = { errors?: InputError[]; headers?: Record<string, string>; detail?: string }
+
+/** An expected failure: thrown anywhere, answered in one place. */
+export class ProblemError extends Error {
+  override name = 'ProblemError'
+  readonly problem: ProblemName
+  readonly extra: Extra
+  constructor(problem: ProblemName, extra: Extra) {
+    super(problem)
+    this.problem = problem
+    this.extra = extra
+  }
+}
+
+/** `throw problem('loan-limit-reached')`. A detail of one's own replaces the catalogue's. */
+export const problem = (name: ProblemName, extra: Extra = {}) => new ProblemError(name, extra)
+
+const headersOf = (name: ProblemName, status: number): Record<string, string> => {
+  if (status === 503) return { 'retry-after': String(RETRY_AFTER_SECONDS) }
+  if (name === 'authentication-required') return { 'www-authenticate': 'Bearer' }
+  if (name.startsWith('access-token-') || name === 'session-ended') {
+    return { 'www-authenticate': 'Bearer error="invalid_token"' }
+  }
+  return {}
+}
+
+export function answerProblem(c: Context<AppEnv>, { problem: name, extra }: ProblemError): Response {
+  const [status, title, detail] = problems[name]
+  const record = c.get('record')
+  record.problem = name
+  const body: Problem = {
+    type: problemType(name),
+    title,
+    status,
+    detail: extra.detail ?? detail,
+    instance: record.requestId,
+    ...(extra.errors && { errors: extra.errors }),
+  }
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/problem+json', ...headersOf(name, status), ...extra.headers },
+  })
+}
+
+/** Hono's own refusals, by their status. */
+const namesByStatus: Partial<Record<number, ProblemName>> = { 400: 'malformed-json', 413: 'body-too-large' }
+
+export const onError: ErrorHandler<AppEnv> = (error, c) => {
+  if (error instanceof ProblemError) return answerProblem(c, error)
+  if (error instanceof HTTPException) {
+    const name = namesByStatus[error.status]
+    if (name) return answerProblem(c, problem(name))
+  }
+  logFault(c.get('record').requestId, error)
+  return answerProblem(c, problem('internal-error'))
+}
+
+/** 404, or 405 with Allow where the path is known under other methods. */
+export const notFound =
+  (allowedMethods: (path: string) => string[]): NotFoundHandler<AppEnv> =>
+  (c) => {
+    const methods = allowedMethods(c.req.path)
+    if (methods.length === 0) return answerProblem(c, problem('not-found'))
+    const allow = methods.join(', ')
+    if (c.req.method === 'OPTIONS') return new Response(null, { status: 204, headers: { allow } })
+    return answerProblem(c, problem('method-not-allowed', { headers: { allow } }))
+  }

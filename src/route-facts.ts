@@ -1,0 +1,70 @@
+import type { Hono, MiddlewareHandler } from 'hono'
+import type { z } from 'zod'
+import type { ProblemName } from './problem.ts'
+
+/** What a route says of itself, gathered from its middleware: the source of the access rules' check at the start, of
+ *  405, and of the OpenAPI document. */
+export type RouteFacts = {
+  description?: RouteDescription
+  roles?: readonly ('anyone' | 'staff' | 'patron')[]
+  inputs?: { target: 'json' | 'query' | 'param' | 'header'; schema: z.ZodType }[]
+  problems?: readonly ProblemName[]
+}
+
+export type RouteDescription = {
+  summary: string
+  description?: string
+  tag: string
+  responses: Record<number, ResponseDescription>
+  problems?: readonly ProblemName[]
+}
+
+type ResponseDescription = {
+  description: string
+  schema?: z.ZodType
+  mediaType?: string
+  headers?: Record<string, string>
+}
+
+export type Route = { method: string; path: string; facts: Required<RouteFacts> }
+
+const factsOf = new WeakMap<object, RouteFacts>()
+
+export function stateFacts<H extends object>(handler: H, facts: RouteFacts): H {
+  factsOf.set(handler, facts)
+  return handler
+}
+
+/** Says in the chain what a route is for and how it can answer; does nothing to the request. */
+export const describeRoute = (description: RouteDescription) => {
+  const handler: MiddlewareHandler = (_c, next) => next()
+  return stateFacts(handler, { description })
+}
+
+/** Every route with its facts. Throws when one has no description or no rule of access: the app must not start. */
+export function readRoutes(app: Pick<Hono, 'routes'>): Route[] {
+  const gathered = new Map<string, { method: string; path: string; facts: RouteFacts[] }>()
+  for (const { method, path, handler } of app.routes) {
+    if (method === 'ALL') continue
+    const key = `${method} ${path}`
+    const route = gathered.get(key) ?? { method, path, facts: [] }
+    route.facts.push(factsOf.get(handler) ?? {})
+    gathered.set(key, route)
+  }
+  return [...gathered].map(([key, { method, path, facts }]) => {
+    const description = facts.find((fact) => fact.description)?.description
+    const roles = facts.find((fact) => fact.roles)?.roles
+    if (!description) throw new Error(`${key} does not describe itself`)
+    if (!roles || roles.length === 0) throw new Error(`${key} does not say who may use it`)
+    return {
+      method,
+      path,
+      facts: {
+        description,
+        roles,
+        inputs: facts.flatMap((fact) => fact.inputs ?? []),
+        problems: facts.flatMap((fact) => fact.problems ?? []),
+      },
+    }
+  })
+}

@@ -1,0 +1,47 @@
+import { Validator } from '@cfworker/json-schema'
+import { routes } from '../../src/app.ts'
+import { describeApi } from '../../src/openapi.ts'
+
+type Response_ = { content?: Record<string, { schema: object }> }
+type Operation = { responses: Record<string, Response_> }
+
+const document = JSON.parse(JSON.stringify(describeApi(routes))) as {
+  paths: Record<string, Record<string, Operation>>
+  components: object
+}
+
+const patterns = Object.entries(document.paths)
+  .map(([path, operations]) => ({
+    form: new RegExp(`^${path.replace(/\{[^}]+\}/g, '[^/]+')}$`),
+    isFixed: !path.includes('{'),
+    path,
+    operations,
+  }))
+  .toSorted((a, b) => Number(b.isFixed) - Number(a.isFixed))
+
+const validators = new Map<string, Validator>()
+
+/** Throws when an answer has a status that its route does not declare, or a body that its schema does not allow. */
+export function checkAgainstDocument(request: Request, response: Response, body: unknown) {
+  const { pathname } = new URL(request.url)
+  const method = request.method.toLowerCase()
+  const route = patterns.find(({ form, operations }) => form.test(pathname) && operations[method])
+  const operation = route?.operations[method]
+  if (route === undefined || operation === undefined) return
+  const name = `${request.method} ${route.path} ${response.status}`
+  const declared = operation.responses[response.status]
+  if (declared === undefined) throw new Error(`${name} is not declared: ${JSON.stringify(body)}`)
+  const mediaType = (response.headers.get('content-type') ?? '').split(';')[0] ?? ''
+  if (declared.content === undefined) {
+    if (body !== null) throw new Error(`${name} has a body, but none is declared`)
+    return
+  }
+  const schema = (declared.content[mediaType] ?? declared.content['*/*'])?.schema
+  if (schema === undefined) throw new Error(`${name} answers ${mediaType}, which is not declared`)
+  if (!mediaType.endsWith('json')) return
+  const key = `${name} ${mediaType}`
+  const validator = validators.get(key) ?? new Validator({ ...schema, components: document.components }, '2020-12')
+  validators.set(key, validator)
+  const { valid, errors } = validator.validate(body)
+  if (!valid) throw new Error(`${name} is not as declared: ${JSON.stringify(errors.at(-1))} in ${JSON.stringify(body)}`)
+}
