@@ -33,6 +33,12 @@ export const moment = z.iso
   .refine((value) => Date.parse(value) >= Date.UTC(1900, 0), 'is before 1900')
   .transform((value) => new Date(value).toISOString())
 
+/** For the body of a PATCH: at least one field. Says nothing beside another fault. */
+export const changesSomething = [
+  (value: object) => Object.keys(value).length > 0,
+  { error: 'changes nothing', when: ({ issues }: { issues: unknown[] }) => issues.length === 0 },
+] as const
+
 export const IdParam = z.strictObject({ id: z.uuid() })
 
 type Target = 'json' | 'query' | 'param' | 'header'

@@ -15,8 +15,7 @@ import {
   theStaff,
 } from './support/library.ts'
 
-const availability = async (book: { id: string }) =>
-  (await ask<Book>('GET', `/v1/books/${book.id}`)).body.availability
+const availability = async (book: { id: string }) => (await ask<Book>('GET', `/v1/books/${book.id}`)).body.availability
 
 const openLoans = async (userId: string) => {
   const [row] = await database`

@@ -85,15 +85,12 @@ export function createBook(db: Db, record: NewBook, claim: Claim | null): Promis
   const columns = columnsOf(record)
   return db.make(
     sql`
-      with b as (
-        insert into ${books} (${sql.raw(columns.map(([column]) => column).join(', '))})
-        values (${sql.join(
-          columns.map(([, value]) => value),
-          sql`, `,
-        )})
-        returning *
-      )
-      select ${bookJson} as body from b`,
+      insert into ${books} as b (${sql.raw(columns.map(([column]) => column).join(', '))})
+      values (${sql.join(
+        columns.map(([, value]) => value),
+        sql`, `,
+      )})
+      returning ${bookJson} as body`,
     claim,
   )
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { line, lines } from '../../input.ts'
+import { changesSomething, line, lines } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 import { Format } from '../copies/schema.ts'
 import { readIsbn } from './isbn.ts'
@@ -88,7 +88,7 @@ export type NewBook = z.infer<typeof NewBook>
 export const BookChange = z
   .strictObject(record)
   .partial()
-  .refine((value) => Object.keys(value).length > 0, 'changes nothing')
+  .refine(...changesSomething)
   .meta({ id: 'BookChange', description: 'Fields that are left out stay as they are' })
 export type BookChange = z.infer<typeof BookChange>
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { line, moment } from '../../input.ts'
+import { changesSomething, line, moment } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 
 export const Format = z.enum(['physical', 'digital']).meta({ id: 'Format' })
@@ -36,7 +36,7 @@ export const CopyChange = z
     licenceEndsAt: LicenceEnd.optional(),
     loansLeft: LoansLeft.optional(),
   })
-  .refine((value) => Object.keys(value).length > 0, 'changes nothing')
+  .refine(...changesSomething)
   .meta({ id: 'CopyChange', description: 'Fields that are left out stay as they are' })
 export type CopyChange = z.infer<typeof CopyChange>
 

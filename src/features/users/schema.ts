@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { line } from '../../input.ts'
+import { changesSomething, line } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 
 /** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
@@ -60,11 +60,9 @@ export const NewUser = z
   .meta({ id: 'NewUser' })
 export type NewUser = z.infer<typeof NewUser>
 
-const anything = (value: object) => Object.keys(value).length > 0
-
 export const OwnChange = z
   .strictObject({ username: Username.optional(), email: Email.optional() })
-  .refine(anything, 'changes nothing')
+  .refine(...changesSomething)
   .meta({ id: 'OwnChange' })
 export type OwnChange = z.infer<typeof OwnChange>
 
