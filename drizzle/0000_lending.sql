@@ -421,6 +421,25 @@ begin
 end
 $$;
 
+-- Suspends a user and ends their sessions. The row is locked first, so that a login which was under way when the
+-- suspension came does not keep its session.
+create function suspend_user(p_user_id uuid, p_reason text) returns users
+language plpgsql as $$
+declare
+  account users;
+begin
+  update users
+  set suspended_at = coalesce(suspended_at, now()), suspension_reason = p_reason, updated_at = now()
+  where id = p_user_id
+  returning * into account;
+  if not found then
+    perform refuse('user-not-found');
+  end if;
+  delete from sessions where user_id = p_user_id;
+  return account;
+end
+$$;
+
 -- Spends a refresh token and stores its successor. Within ten seconds the same token is an honest retry and
 -- gets the first one's nonce again; after that its reuse means that two parties hold it, and ends the
 -- session. Ending must survive, so the outcome is a column and not an exception.

@@ -4,7 +4,7 @@ import { describeApi } from '../src/openapi.ts'
 
 /** Has somebody else's validator read the OpenAPI document. Run under Node: the validator compiles code, which
  *  workerd forbids. */
-const document: object = JSON.parse(JSON.stringify(describeApi(routes)))
+const document: Record<string, unknown> = JSON.parse(JSON.stringify(describeApi(routes)))
 const { valid, errors } = await new Validator().validate(document)
 if (!valid) {
   console.error('The OpenAPI document is not valid:')

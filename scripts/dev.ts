@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import pg from 'pg'
+import { Client } from 'pg'
 import { z } from 'zod'
 import { seed } from './demo/seed.ts'
 import { migrate } from './local/migrate.ts'
@@ -222,7 +222,7 @@ async function contentOf(postgres: Postgres): Promise<Library['content'] | undef
 }
 
 async function administer(postgres: Postgres, sql: string): Promise<unknown[]> {
-  const client = new pg.Client({
+  const client = new Client({
     connectionString: postgres.url,
     connectionTimeoutMillis: 5_000,
     query_timeout: 10_000,
@@ -260,11 +260,15 @@ function startWorker({
 }) {
   const options = [
     'dev',
-    ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(inspectorPort)],
-    ...['--env-file', variablesFile, '--persist-to', join(state, 'wrangler')],
-    ...['--show-interactive-dev-session=false', '--log-level', 'log'],
+    '--ip=127.0.0.1',
+    `--port=${port}`,
+    `--inspector-port=${inspectorPort}`,
+    `--env-file=${variablesFile}`,
+    `--persist-to=${join(state, 'wrangler')}`,
+    '--show-interactive-dev-session=false',
+    '--log-level=log',
     // wrangler.toml lists the secrets, and Wrangler then reads from the file what is listed and no more.
-    ...['--var', `DATABASE_ENDPOINT:${variables['DATABASE_ENDPOINT']}`],
+    `--var=DATABASE_ENDPOINT:${variables['DATABASE_ENDPOINT']}`,
   ]
   const child = spawn(process.execPath, [join(root, 'node_modules/wrangler/bin/wrangler.js'), ...options], {
     cwd: root,

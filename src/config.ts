@@ -73,7 +73,7 @@ const DatabaseUrl = z.string().refine((value) => {
     url.password !== '' &&
     url.pathname.length > 1
   )
-}, 'is not a URL of the form postgresql://user:password@host/database')
+}, 'is not a postgresql:// URL with user, password, host and database')
 
 const PublicUrl = z.string().refine((value) => {
   const url = parseUrl(value)
@@ -116,7 +116,7 @@ const Environment = z
       .default(SCRYPT_LN),
   })
   .superRefine((env, context) => {
-    if (env.ENVIRONMENT !== 'production') return
+    if (context.issues.length > 0 || env.ENVIRONMENT !== 'production') return
     const refuse = (key: keyof typeof env, message: string) =>
       context.addIssue({ code: 'custom', path: [key], message })
     if (!env.PUBLIC_URL.startsWith('https://')) refuse('PUBLIC_URL', 'is not https, which production needs')

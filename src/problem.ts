@@ -141,10 +141,10 @@ export const problem = (name: ProblemName, extra: Extra = {}) => new ProblemErro
 
 const headersOf = (name: ProblemName, status: number): Record<string, string> => {
   if (status === 503) return { 'retry-after': String(RETRY_AFTER_SECONDS) }
-  if (name === 'authentication-required') return { 'www-authenticate': 'Bearer' }
   if (name.startsWith('access-token-') || name === 'session-ended') {
     return { 'www-authenticate': 'Bearer error="invalid_token"' }
   }
+  if (status === 401) return { 'www-authenticate': 'Bearer' }
   return {}
 }
 

@@ -45,7 +45,8 @@ export const describeRoute = (description: RouteDescription) => {
 export function readRoutes(app: Pick<Hono, 'routes'>): Route[] {
   const gathered = new Map<string, { method: string; path: string; facts: RouteFacts[] }>()
   for (const { method, path, handler } of app.routes) {
-    if (method === 'ALL') continue
+    // Middleware; a route that answers every method is refused below, since it has no facts.
+    if (method === 'ALL' && path === '/*') continue
     const key = `${method} ${path}`
     const route = gathered.get(key) ?? { method, path, facts: [] }
     route.facts.push(factsOf.get(handler) ?? {})

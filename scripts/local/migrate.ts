@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate as applyAll } from 'drizzle-orm/node-postgres/migrator'
-import pg from 'pg'
+import { Client } from 'pg'
 
 const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 const limitMs = 120_000
@@ -13,7 +13,7 @@ const lock = '30510846262735214'
  * the work and the others wait for it. Throws where that takes longer than two minutes.
  */
 export async function migrate(url: string): Promise<void> {
-  const client = new pg.Client({
+  const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: 10_000,
     statement_timeout: limitMs,

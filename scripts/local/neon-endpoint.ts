@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
-import pg from 'pg'
+import {
+  type Connection,
+  DatabaseError,
+  type FieldDef,
+  Pool,
+  type PoolClient,
+  type PoolConfig,
+  type Submittable,
+} from 'pg'
 import { z } from 'zod'
 
 export type NeonEndpoint = {
@@ -9,15 +17,15 @@ export type NeonEndpoint = {
   url: string
   /** How many queries and batches have arrived since the start. */
   requests: () => number
-  stop(): Promise<void>
+  stop: () => Promise<void>
 }
 
-type Target = { key: string; config: pg.PoolConfig }
+type Target = { key: string; config: PoolConfig }
 type Options = { rawText: boolean; arrayMode: boolean; begin: string; echo: Record<string, string> }
 type Statement = { query: string; params: (string | null)[]; arrayMode: boolean }
 type Payload = { batch: boolean; statements: Statement[] }
 type Row = (string | null)[]
-type Result = { tag: string; fields: pg.FieldDef[]; rows: Row[] }
+type Result = { tag: string; fields: FieldDef[]; rows: Row[] }
 type Answer = { status: number; headers?: Record<string, string>; body: string }
 
 /** The end of a request that gets no result: `answer` is what the client sees. */
@@ -268,7 +276,7 @@ async function execute({
     giveBack(client, { clean: !leavesTraces(begun, results) })
     return batch ? results.slice(1, -1) : results
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError)) {
+    if (!(error instanceof DatabaseError)) {
       client.release(true)
       throw error instanceof Refused ? error : refusal(400, 'connection closed')
     }
@@ -287,12 +295,12 @@ function command(query: string): Statement {
  * All statements in one go, without waiting for the answers in between. PostgreSQL works through them in
  * order and after an error skips the rest, the `commit` with it.
  */
-class Exchange implements pg.Submittable {
+class Exchange implements Submittable {
   readonly #statements: Statement[]
   readonly #resolve: (results: Result[]) => void
   readonly #reject: (error: Error) => void
   readonly #results: Result[] = []
-  #fields: pg.FieldDef[] = []
+  #fields: FieldDef[] = []
   #rows: Row[] = []
   #size = 0
 
@@ -302,7 +310,7 @@ class Exchange implements pg.Submittable {
     this.#reject = reject
   }
 
-  submit(connection: pg.Connection): void {
+  submit(connection: Connection): void {
     connection.stream.cork()
     for (const { query, params } of this.#statements) {
       connection.parse({ name: '', text: query, types: [] }, true)
@@ -314,7 +322,7 @@ class Exchange implements pg.Submittable {
     connection.stream.uncork()
   }
 
-  handleRowDescription({ fields }: { fields: pg.FieldDef[] }): void {
+  handleRowDescription({ fields }: { fields: FieldDef[] }): void {
     this.#fields = fields
   }
 
@@ -342,8 +350,8 @@ class Exchange implements pg.Submittable {
   handleCopyData(): void {}
 
   /** PostgreSQL says what went wrong first, and that it is ready for more when it has skipped the rest. */
-  handleError(error: Error, connection: pg.Connection): void {
-    if (!(error instanceof pg.DatabaseError)) return this.#reject(error)
+  handleError(error: Error, connection: Connection): void {
+    if (!(error instanceof DatabaseError)) return this.#reject(error)
     const settle = () => {
       connection.off('readyForQuery', settle)
       connection.off('end', settle)
@@ -365,7 +373,7 @@ async function interruptible({
   timeLimitMs,
   signal,
 }: {
-  client: pg.PoolClient
+  client: PoolClient
   statements: Statement[]
   timeLimitMs: number
   signal: AbortSignal
@@ -396,7 +404,7 @@ async function interruptible({
 const backendKey = z.object({ processID: z.int32(), secretKey: z.int32() })
 
 /** PostgreSQL takes a request to cancel on a connection of its own, and answers by closing it. */
-function cancel(client: pg.PoolClient): void {
+function cancel(client: PoolClient): void {
   const { processID, secretKey } = backendKey.parse(client)
   const message = Buffer.alloc(16)
   message.writeInt32BE(16, 0)
@@ -413,7 +421,7 @@ function cancel(client: pg.PoolClient): void {
 type Pools = ReturnType<typeof connectionPools>
 
 function connectionPools(maxConnections: number) {
-  const pools = new Map<string, pg.Pool>()
+  const pools = new Map<string, Pool>()
   const poolLimit = Math.max(1, Math.floor(connectionLimit / maxConnections))
   const makeRoom = () => {
     if (pools.size < poolLimit) return
@@ -423,7 +431,7 @@ function connectionPools(maxConnections: number) {
     void unused[1].end()
   }
   return {
-    of: ({ key, config }: Target): pg.Pool => {
+    of: ({ key, config }: Target): Pool => {
       const known = pools.get(key)
       if (known === undefined) makeRoom()
       const pool = known ?? newPool({ ...config, max: maxConnections })
@@ -443,8 +451,8 @@ function connectionPools(maxConnections: number) {
 const tooManyConnections =
   'Failed to acquire permit to connect to the database. Too many database connection attempts are currently ongoing.'
 
-function newPool(config: pg.PoolConfig): pg.Pool {
-  const pool = new pg.Pool({
+function newPool(config: PoolConfig): Pool {
+  const pool = new Pool({
     ...config,
     connectionTimeoutMillis: connectLimitMs,
     idleTimeoutMillis: idleConnectionMs,
@@ -456,7 +464,7 @@ function newPool(config: pg.PoolConfig): pg.Pool {
   return pool
 }
 
-async function connected(pools: Pools, target: Target): Promise<pg.PoolClient> {
+async function connected(pools: Pools, target: Target): Promise<PoolClient> {
   const pool = pools.of(target)
   return pool.connect().catch((error: unknown) => {
     throw connectRefusal(error, target)
@@ -491,7 +499,7 @@ const cleanSession = `
   discard sequences`
 
 /** A connection with an open transaction, or that does not come clean, is not used again. */
-function giveBack(client: pg.PoolClient, { clean }: { clean: boolean }): void {
+function giveBack(client: PoolClient, { clean }: { clean: boolean }): void {
   if (client.getTransactionStatus() !== 'I') return client.release(true)
   if (clean) return client.release()
   client.query(cleanSession).then(
@@ -502,7 +510,7 @@ function giveBack(client: pg.PoolClient, { clean }: { clean: boolean }): void {
 
 function bodyOf(results: Result[], { batch, statements }: Payload, { rawText }: Options): string {
   const parts = results.map((result, index) =>
-    resultJson(result, { rawText, arrayMode: statements[index]?.arrayMode === true }),
+    resultJson(result, { rawText, arrayMode: statements[index]?.arrayMode ?? false }),
   )
   return batch ? `{"results":[${parts.join(',')}]}` : (parts[0] ?? '{}')
 }
@@ -532,7 +540,7 @@ function rowsJson({
   rawText,
   arrayMode,
 }: {
-  fields: pg.FieldDef[]
+  fields: FieldDef[]
   rows: Row[]
   rawText: boolean
   arrayMode: boolean
@@ -596,7 +604,7 @@ function arrayJson(value: string, element: number): string {
 }
 
 /** Every field, as Neon writes them: the driver copies what it knows into its `NeonDbError`. */
-function refusal(status: number, message: string, error?: pg.DatabaseError): Refused {
+function refusal(status: number, message: string, error?: DatabaseError): Refused {
   const body = {
     message,
     // Empty, not absent, where PostgreSQL has not said anything.
@@ -624,7 +632,7 @@ function unparsable(reason: string): Refused {
   return refusal(400, `could not parse the HTTP request body: ${reason}`)
 }
 
-function databaseRefusal(status: number, error: pg.DatabaseError): Refused {
+function databaseRefusal(status: number, error: DatabaseError): Refused {
   return refusal(status, error.message, error)
 }
 
@@ -634,7 +642,7 @@ function databaseRefusal(status: number, error: pg.DatabaseError): Refused {
  * wrong one has no SQLSTATE. Not known: how long it tries before it gives up, which is not done here.
  */
 function connectRefusal(error: unknown, target: Target): Refused {
-  if (!(error instanceof pg.DatabaseError)) return refusal(500, "Couldn't connect to compute node")
+  if (!(error instanceof DatabaseError)) return refusal(500, "Couldn't connect to compute node")
   if (error.code === '28P01' || error.code === '28000')
     return refusal(400, `password authentication failed for user '${target.config.user}'`)
   return databaseRefusal(error.code === '3D000' ? 400 : 500, error)

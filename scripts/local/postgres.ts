@@ -22,19 +22,19 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import pg from 'pg'
+import { Client } from 'pg'
 import { z } from 'zod'
 
 export type Postgres = {
   /** Of the maintenance database. The account is the superuser `lectern`. */
   url: string
   port: number
-  urlOf(database: string): string
+  urlOf: (database: string) => string
   /** Throws where the database exists. A template must have no connections. */
-  createDatabase(name: string, options?: { template?: string }): Promise<string>
+  createDatabase: (name: string, options?: { template?: string }) => Promise<string>
   /** Ends the connections to the database. Does nothing where there is none. */
-  dropDatabase(name: string): Promise<void>
-  stop(): Promise<void>
+  dropDatabase: (name: string) => Promise<void>
+  stop: () => Promise<void>
 }
 
 /** PostgreSQL refuses to run as root, so for root it runs as this account. */
@@ -51,10 +51,10 @@ const unfinished = 'initialising-'
 const run = promisify(execFile)
 
 /**
- * A real PostgreSQL 18 from npm, on 127.0.0.1 only. `directory` keeps its data from run to run; for root
- * the data is in /var/tmp (the file `location` in `directory` says where), because the account that PostgreSQL then
- * runs as may not be able to reach the project. A server that a killed run left behind is stopped first.
- * `port` 0 takes any free one. With `durable: false` a power cut may lose everything: for tests.
+ * A real PostgreSQL 18 from npm, on 127.0.0.1 only. `directory` keeps its data from run to run; for root the data is
+ * in /var/tmp (the file `location` in `directory` says where), because the account that PostgreSQL then runs as may
+ * not be able to reach the project. A server that a killed run left behind is stopped first. `port` 0 takes any free
+ * one. `durable: false` is for tests: a power cut may lose everything, and `stop` deletes the data.
  */
 export async function startPostgres({
   directory,
@@ -90,7 +90,10 @@ export async function startPostgres({
     url: urlOf('postgres'),
     port: actualPort,
     urlOf,
-    stop: server.stop,
+    stop: async () => {
+      await server.stop()
+      if (!durable) await removePostgres(directory)
+    },
     createDatabase: async (name, { template } = {}) => {
       const source = template === undefined ? '' : ` template ${quoted(template)}`
       await administer(`create database ${quoted(name)}${source}`)
@@ -125,7 +128,7 @@ export async function freePort(from = 0): Promise<number> {
 
 /** One statement on a connection of its own. */
 async function execute(url: string, sql: string): Promise<void> {
-  const client = new pg.Client({
+  const client = new Client({
     connectionString: url,
     connectionTimeoutMillis: 5_000,
     query_timeout: 60_000,

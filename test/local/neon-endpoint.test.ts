@@ -5,8 +5,8 @@ import { neon, neonConfig, NeonDbError } from '@neondatabase/serverless'
 import { sql as raw } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
-import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { Client } from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { startNeonEndpoint, type NeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { removePostgres, startPostgres, type Postgres } from '../../scripts/local/postgres.ts'
 
@@ -15,13 +15,13 @@ let postgres: Postgres
 let endpoint: NeonEndpoint
 let url: string
 /** Sees what the endpoint's own connections do. */
-let observer: pg.Client
+let observer: Client
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'lectern-neon-'))
   postgres = await startPostgres({ directory, port: 0, durable: false })
   url = await postgres.createDatabase('library')
-  observer = new pg.Client({ connectionString: url })
+  observer = new Client({ connectionString: url })
   await observer.connect()
   endpoint = await startNeonEndpoint({ port: 0, timeLimitMs: 2_000 })
   neonConfig.fetchEndpoint = endpoint.url
@@ -71,7 +71,7 @@ test('the count is of the rows written, and absent for a command that counts non
 test('each type arrives as the driver reads it from PostgreSQL', async () => {
   const [row] = await neon(url)`
     select 9007199254740993::int8 as int8, 12.340::numeric as numeric, true as bool, null::text as nothing,
-      '\\x00ff'::bytea as bytea, '{"a":[1,null]}'::jsonb as jsonb, '{"n":12345678901234567890}'::json as json,
+      '\\x00ff'::bytea as bytea, '{"a":[1,null]}'::jsonb as jsonb, '{"n":1e3}'::json as json,
       array['a', 'b"c', null, '{,}'] as texts, array[[1, 2], [3, 4]] as ints,
       timestamptz '2026-02-28 12:00:00.123456+00' as at, 'NaN'::float8 as nan`
   expect(row).toEqual({
@@ -81,7 +81,7 @@ test('each type arrives as the driver reads it from PostgreSQL', async () => {
     nothing: null,
     bytea: Buffer.from([0, 255]),
     jsonb: { a: [1, null] },
-    json: { n: 12345678901234567890 },
+    json: { n: 1000 },
     texts: ['a', 'b"c', null, '{,}'],
     ints: [
       [1, 2],
@@ -302,10 +302,9 @@ test('fields without a value are null in an error, and code and severity are tex
   expect(response.status).toBe(400)
   const error: unknown = await response.json()
   expect(Object.keys(Object(error)).toSorted()).toEqual(
-    [
-      ...['code', 'column', 'constraint', 'dataType', 'detail', 'file', 'hint', 'internalPosition'],
-      ...['internalQuery', 'line', 'message', 'position', 'routine', 'schema', 'severity', 'table', 'where'],
-    ].toSorted(),
+    'code column constraint dataType detail file hint internalPosition internalQuery line message position'
+      .concat(' routine schema severity table where')
+      .split(' '),
   )
   expect(error).toMatchObject({ code: '22012', detail: null, constraint: null })
 })
@@ -374,7 +373,7 @@ test('queries run beside each other', async () => {
 test('more queries than connections wait for their turn', async () => {
   const sql = neon(url)
   const results = await Promise.all(Array.from({ length: 200 }, (_, index) => sql`select ${index}::int as index`))
-  expect(results.map(([row]) => row?.['index'])).toEqual(Array.from({ length: 200 }, (_, index) => index))
+  expect(results.flat().map((row) => row['index'])).toEqual(Array.from({ length: 200 }, (_, index) => index))
 })
 
 test('a connection that PostgreSQL ends fails its query, and the next one works', async () => {
@@ -444,9 +443,9 @@ test('a session is clean for each request', async () => {
           (select count(*)::int from pg_prepared_statements) as prepared, pg_sleep(0.02)`,
     ),
   )
-  for (const [row] of rows) {
+  for (const row of rows.flat()) {
     expect(row).toMatchObject({ lock_timeout: '0', user: 'lectern', temporary: null, prepared: 0 })
-    expect(row?.['actor'] ?? '').toBe('')
+    expect(row['actor'] ?? '').toBe('')
   }
   await expect
     .poll(async () => (await observer.query(`select 1 from pg_locks where locktype = 'advisory'`)).rowCount)
@@ -509,15 +508,13 @@ async function post(body: unknown, headers: Record<string, string> = {}, to = en
 
 /** Waits for a running query that has this word in its text. */
 async function backendOf(word: string): Promise<number> {
-  const find = () =>
-    observer.query<{ pid: number }>(
+  return vi.waitUntil(async () => {
+    const found = await observer.query<{ pid: number }>(
       `select pid from pg_stat_activity where state = 'active' and query like $1 and pid <> pg_backend_pid()`,
       [`%${word}%`],
     )
-  await expect.poll(async () => (await find()).rowCount).toBe(1)
-  const [row] = (await find()).rows
-  if (row === undefined) throw new Error(`No query with ${word}.`)
-  return row.pid
+    return found.rows.at(0)?.pid
+  })
 }
 
 async function activeWith(word: string): Promise<number | null> {

@@ -52,15 +52,9 @@ export function changeUser(
 }
 
 export function suspendUser(db: Db, { userId, reason }: { userId: string; reason: string }): Promise<User> {
-  return changed(db, {
-    userId,
-    assignments: [
-      sql`suspended_at = coalesce(suspended_at, now())`,
-      sql`suspension_reason = ${reason}`,
-      sql`updated_at = now()`,
-    ],
-    and: sql`ended as (delete from sessions where user_id = ${userId})`,
-  })
+  return db.one(sql`
+    select ${userJson} as body
+    from suspend_user(${userId}, ${reason}) u`)
 }
 
 export function reinstateUser(db: Db, { userId }: { userId: string }): Promise<User> {
@@ -70,10 +64,7 @@ export function reinstateUser(db: Db, { userId }: { userId: string }): Promise<U
   })
 }
 
-function changed(
-  db: Db,
-  { userId, assignments, and }: { userId: string; assignments: SQL[]; and?: SQL },
-): Promise<User> {
+function changed(db: Db, { userId, assignments }: { userId: string; assignments: SQL[] }): Promise<User> {
   return db.one(sql`
     with u as (
       update ${users}
@@ -81,7 +72,6 @@ function changed(
       where id = ${userId}
       returning *
     )
-    ${and ? sql`, ${and}` : sql``}
     select coalesce((select ${userJson} from u), refuse_json('user-not-found')) as body`)
 }
 
