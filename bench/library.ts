@@ -43,13 +43,7 @@ const subjects = 'History,Poetry,Travel,Gardening,Philosophy,Fiction,Biography,S
 
 /** The demonstration library, thousands of made-up books with four copies each, and patrons who are logged in. The
  *  same every time, but for ids and secrets. */
-export async function makeLibrary({
-  variables,
-  patrons,
-}: {
-  variables: Variables
-  patrons: number
-}): Promise<Library> {
+export async function makeLibrary({ variables, patrons }: { variables: Variables; patrons: number }): Promise<Library> {
   const accounts = await seed({
     databaseUrl: variables.DATABASE_URL,
     databaseEndpoint: variables.DATABASE_ENDPOINT,

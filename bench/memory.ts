@@ -52,5 +52,6 @@ async function logIn(url: string, account: Account): Promise<void> {
 
 async function expectStatus(expected: number, response: Response): Promise<void> {
   const body = await response.text()
-  if (response.status !== expected) throw new Error(`${response.url} answered ${response.status}: ${body.slice(0, 500)}`)
+  if (response.status !== expected)
+    throw new Error(`${response.url} answered ${response.status}: ${body.slice(0, 500)}`)
 }

@@ -94,7 +94,9 @@ async function answers(url: string): Promise<boolean> {
 
 /** The workerd that Wrangler itself would use. */
 function workerdPath(): string {
-  const fromMiniflare = createRequire(createRequire(createRequire(import.meta.url).resolve('wrangler')).resolve('miniflare'))
+  const fromMiniflare = createRequire(
+    createRequire(createRequire(import.meta.url).resolve('wrangler')).resolve('miniflare'),
+  )
   const found: unknown = fromMiniflare('workerd')
   return z.object({ default: z.string() }).parse(found).default
 }
