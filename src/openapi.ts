@@ -44,7 +44,7 @@ function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject 
     header: objectOf(ofTarget('header')),
   }
   return {
-    operationId: `${method.toLowerCase()}${path.replace(/[:/-]+([a-zA-Z]?)/g, (_, letter: string) => letter.toUpperCase())}`,
+    operationId: `${method.toLowerCase()}${path.replace(/[:/.-]+([a-zA-Z]?)/g, (_, letter: string) => letter.toUpperCase())}`,
     summary: description.summary,
     ...(description.description !== undefined && { description: description.description }),
     tags: [description.tag],

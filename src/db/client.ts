@@ -129,7 +129,8 @@ const isPassing = (sqlstate: string) => /^(08|53|57|58|40)/.test(sqlstate)
 
 function translate(thrown: unknown): Error {
   const error = thrown instanceof DrizzleQueryError ? thrown.cause : thrown
-  if (!(error instanceof NeonDbError)) return new DatabaseError({ sqlstate: null, constraint: null })
+  // The driver could not read the answer: something between us and the database gave one of its own.
+  if (!(error instanceof NeonDbError)) return problem('database-unavailable')
   const { code, constraint } = error
   if (code === undefined || isPassing(code)) return problem('database-unavailable')
   if (code === 'LN001' && error.message === 'idempotency-key-replayed') return new Replayed()
