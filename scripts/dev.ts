@@ -29,7 +29,7 @@ const workerPidFile = join(state, 'worker-pid')
 const variablesFile = join(state, 'dev.vars')
 const database = 'lectern'
 const readyLimitMs = 60_000
-const showAfterMs = 10_000
+const showAfterMs = 20_000
 const linesHeld = 200
 const stopLimitMs = 5_000
 
@@ -40,8 +40,12 @@ async function main(): Promise<void> {
   if (options === undefined) return
   const life = lifetime()
   const startup = start(options, life)
+  // A terminal that was closed takes no more lines, which is no reason to leave things running.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
+    // npm hands on the Ctrl-C that the terminal has sent us already.
+    process.on(signal, () => {
+      if (life.ended()) return
       say('\nStopping ...')
       void life.end().then(async () => {
         // What was starting just then ends as soon as it tries to join the rest.
@@ -192,9 +196,16 @@ async function openLibrary({
   const url = postgres.urlOf(database)
   const content = await contentOf(postgres)
   if (content !== undefined) {
-    await migrate(url)
+    await migrate(url).catch((cause: unknown) => {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new Error(`The library could not be brought up to date. To start over: npm run dev -- --fresh\n${reason}`, {
+        cause,
+      })
+    })
     if (content === 'demonstration' && !demo)
       say('This library has its demonstration data already. For an empty one: npm run dev -- --fresh --no-demo')
+    if (content === 'empty' && demo)
+      say('This library was made without demonstration data. For one with it: npm run dev -- --fresh')
     return { content, newAccounts: [] }
   }
 

@@ -30,7 +30,7 @@ export const record = factory.createMiddleware(async (c, next) => {
     event: 'request',
     requestId: request.requestId,
     method: c.req.method,
-    route: routePath(c, -1),
+    route: routePath(c),
     status: c.res.status,
     problem: request.problem,
     durationMs: Date.now() - startedAt,

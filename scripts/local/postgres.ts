@@ -350,7 +350,8 @@ async function waitUntilReady({
 }): Promise<void> {
   const deadline = Date.now() + readyLimitMs
   while (Date.now() < deadline) {
-    if (await accepts(url)) return
+    // Whoever else has the port may take the connection and say nothing.
+    if (await Promise.race([accepts(url), exited.then(() => false)])) return
     if (await within(exited, 25)) throw new Error(`PostgreSQL did not start:\n${log.join('\n')}`)
   }
   throw new Error(`PostgreSQL was not ready after ${readyLimitMs / 1000} s:\n${log.join('\n')}`)

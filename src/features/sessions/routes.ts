@@ -19,7 +19,7 @@ export const sessions = factory
       description:
         'Takes no Idempotency-Key, since its answer holds secrets that are not kept: a repeated login opens another session.',
       responses: { 201: { description: 'Logged in', schema: Tokens } },
-      problems: ['wrong-credentials', 'account-suspended'],
+      problems: ['wrong-credentials', 'account-suspended', 'busy'],
     }),
     allowAnyone(),
     valid('json', NewSession),

@@ -2,6 +2,7 @@ import { scrypt } from '@noble/hashes/scrypt.js'
 import { base64nopad } from '@scure/base'
 import { timingSafeEqual } from 'hono/utils/buffer'
 import type { Config } from '../../config.ts'
+import { problem } from '../../problem.ts'
 import { commonPasswords } from './common-passwords.ts'
 
 /** Passwords as PHC strings: $scrypt$ln=15,r=8,p=3$salt$hash, in base64 without padding. ln is log2 of N. */
@@ -18,15 +19,28 @@ type Cost = { ln: number; p: number }
 
 const costOf = (config: Config): Cost => ({ ln: config.passwordScryptLn, p: PARALLELISM })
 
-/** A hash takes 32 MiB, so an isolate makes one at a time. */
-let queue: Promise<unknown> = Promise.resolve()
+/** How long to wait for the hashes of others, in milliseconds. */
+const TURN_MS = 8_000
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** A hash takes 32 MiB, so an isolate makes one at a time; before each the others may read the answers that they wait
+ *  for. Throws 'busy' when its turn does not come. A request that its client gave up never ends its turn: nobody waits
+ *  for it longer than that. */
+let last: Promise<unknown> = Promise.resolve()
 
 function hashInTurn(password: string, salt: Uint8Array, { ln, p }: Cost): Promise<Uint8Array> {
-  const turn = queue.then(() =>
+  const turn = takeTurn(last).then(() =>
     scrypt(password.normalize('NFC'), salt, { N: 2 ** ln, r: BLOCK_SIZE, p, dkLen: HASH_BYTES }),
   )
-  queue = turn.catch(() => undefined)
+  last = turn.catch(() => undefined)
   return turn
+}
+
+async function takeTurn(before: Promise<unknown>) {
+  const isMine = await Promise.race([before.then(() => true), pause(TURN_MS).then(() => false)])
+  if (!isMine) throw problem('busy')
+  await pause(0)
 }
 
 const format = ({ ln, p }: Cost, salt: Uint8Array, hash: Uint8Array) =>
