@@ -31,6 +31,14 @@ const looksRandom = (bytes: Uint8Array) => new Set(bytes).size >= SECRET_BYTES_M
 
 const isLoopback = (url: URL) => ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
 
+const decode = (value: string) => {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return null
+  }
+}
+
 const parseUrl = (value: string) => (URL.canParse(value) ? new URL(value) : null)
 
 /** `kid:secret,kid:secret`: the first signs, all verify. A key is 32 random bytes or more, in base64url. */
@@ -70,7 +78,7 @@ const DatabaseUrl = z.string().refine((value) => {
     url !== null &&
     ['postgres:', 'postgresql:'].includes(url.protocol) &&
     url.username !== '' &&
-    url.password !== '' &&
+    (decode(url.password) ?? '') !== '' &&
     url.pathname.length > 1
   )
 }, 'is not a postgresql:// URL with user, password, host and database')
@@ -121,7 +129,8 @@ const Environment = z
       context.addIssue({ code: 'custom', path: [key], message })
     if (!env.PUBLIC_URL.startsWith('https://')) refuse('PUBLIC_URL', 'is not https, which production needs')
     if (isExampleHost(new URL(env.PUBLIC_URL).hostname)) refuse('PUBLIC_URL', 'is still the example')
-    const { hostname, password } = new URL(env.DATABASE_URL)
+    const { hostname, password: encoded } = new URL(env.DATABASE_URL)
+    const password = decode(encoded) ?? ''
     if (isExampleHost(hostname)) refuse('DATABASE_URL', 'names an example host')
     if (password.length < DATABASE_PASSWORD_MIN || holdsExample(password)) {
       refuse('DATABASE_URL', `holds a password that is an example or under ${DATABASE_PASSWORD_MIN} characters`)

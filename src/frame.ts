@@ -100,7 +100,9 @@ const crossOrigin = cors({
   maxAge: PREFLIGHT_SECONDS,
 })
 
-/** Browsers of the origins on the list, and no others, may read answers. */
-export const allowListedOrigins = factory.createMiddleware((c, next) =>
-  c.req.header('origin') === undefined ? next() : crossOrigin(c, next),
-)
+/** Browsers of the origins on the list, and no others, may read answers. Every answer says that it depends on that, or
+ *  a cache would hand out one without its header. */
+export const allowListedOrigins = factory.createMiddleware((c, next) => {
+  c.header('vary', 'Origin')
+  return c.req.header('origin') === undefined ? next() : crossOrigin(c, next)
+})

@@ -40,9 +40,11 @@ export const idempotent = ({ secrets = [] }: { secrets?: string[] } = {}) => {
 }
 
 async function claimOf(c: Context<Env>, key: string, secrets: string[]): Promise<Claim> {
-  // A route without a body does not mind what is sent as one.
-  const body: unknown = await c.req.json().catch(() => null)
-  const withoutSecrets = JSON.stringify(body, (name, value: unknown) => (secrets.includes(name) ? undefined : value))
+  const body = await c.req.text()
+  const withoutSecrets =
+    secrets.length === 0
+      ? body
+      : JSON.stringify(JSON.parse(body), (name, value: unknown) => (secrets.includes(name) ? undefined : value))
   return {
     keyHash: await sha256(`${c.get('actor')?.userId ?? 'anyone'} ${key}`),
     fingerprint: await sha256(`${c.req.method} ${c.req.path} ${withoutSecrets}`),

@@ -35,8 +35,11 @@ export function log(record: { event: string } & Partial<Record<Field, string | n
 
 /** A fault of ours: what kind and where, never the message, which may quote what was sent. */
 export function logFault(requestId: string, error: unknown) {
-  const { name, stack } = error instanceof Error ? error : new Error('not an Error')
-  const at = (stack ?? '')
+  const { name, message, stack = '' } = error instanceof Error ? error : new Error('not an Error')
+  // The stack begins with the message, which may look like frames. Without knowing where it ends, nothing is logged.
+  const [, ...frames] = stack.split(message)
+  const at = frames
+    .join('')
     .split('\n')
     .map((line) => /^ +at (.{1,200})$/.exec(line)?.[1])
     .filter((frame) => frame !== undefined)

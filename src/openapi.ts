@@ -82,7 +82,13 @@ function successesOf({ description }: Route['facts']): Responses {
 }
 
 /** What any route can answer, whatever it does. */
-const EVERYWHERE: ProblemName[] = ['https-required', 'uri-too-long', 'internal-error', 'misconfigured']
+const EVERYWHERE: ProblemName[] = [
+  'https-required',
+  'body-too-large',
+  'uri-too-long',
+  'internal-error',
+  'misconfigured',
+]
 
 /** What a route can refuse: what it names, and what its middleware can. */
 export function problemNamesOf({ description, roles, inputs, problems: named }: Route['facts']): ProblemName[] {
@@ -91,9 +97,7 @@ export function problemNamesOf({ description, roles, inputs, problems: named }: 
     ...new Set<ProblemName>([
       ...(description.problems ?? []),
       ...named,
-      ...(targets.has('json')
-        ? (['malformed-json', 'body-too-large', 'unsupported-media-type', 'invalid-input'] as const)
-        : []),
+      ...(targets.has('json') ? (['malformed-json', 'unsupported-media-type', 'invalid-input'] as const) : []),
       ...(targets.has('query') ? (['invalid-input'] as const) : []),
       ...(targets.has('param') ? (['not-found'] as const) : []),
       ...(roles.includes('anyone') && description.tag === 'Service' ? [] : (['database-unavailable'] as const)),

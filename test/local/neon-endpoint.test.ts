@@ -8,7 +8,7 @@ import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { startNeonEndpoint, type NeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
-import { removePostgres, startPostgres, type Postgres } from '../../scripts/local/postgres.ts'
+import { startPostgres, type Postgres } from '../../scripts/local/postgres.ts'
 
 let directory: string
 let postgres: Postgres
@@ -23,7 +23,7 @@ beforeAll(async () => {
   url = await postgres.createDatabase('library')
   observer = new Client({ connectionString: url })
   await observer.connect()
-  endpoint = await startNeonEndpoint({ port: 0, timeLimitMs: 2_000 })
+  endpoint = await startNeonEndpoint({ port: 0 })
   neonConfig.fetchEndpoint = endpoint.url
 }, 60_000)
 
@@ -31,13 +31,15 @@ afterAll(async () => {
   await observer.end()
   await endpoint.stop()
   await postgres.stop()
-  await removePostgres(directory)
   await rm(directory, { recursive: true })
 })
 
 beforeEach(async () => {
   await observer.query('drop table if exists shelf; create table shelf (id int primary key, name text not null)')
 })
+
+/** For what PostgreSQL does in its own time, on a machine that may be busy. */
+const patient = { timeout: 10_000 }
 
 const shelf = pgTable('shelf', { id: integer().primaryKey(), name: text().notNull() })
 
@@ -127,7 +129,9 @@ test('without raw text the values are JSON as Neon types them, and parameters ma
       ],
     ],
   })
-  expect(await response.json()).toHaveProperty(
+  const body = await response.text()
+  expect(body).toContain('"json":{"n":12345678901234567890}')
+  expect(JSON.parse(body)).toHaveProperty(
     'rows.0',
     expect.objectContaining({
       small: 1,
@@ -391,7 +395,7 @@ test('connections that PostgreSQL ends while they are idle are not used again', 
   await observer.query(
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   )
-  await expect.poll(() => othersIn('library')).toBe(0)
+  await expect.poll(() => othersIn('library'), patient).toBe(0)
   expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
 })
 
@@ -402,7 +406,7 @@ test('a query whose client has gone is cancelled', async () => {
   await backendOf('abandoned')
   client.abort()
   await running
-  await expect.poll(() => activeWith('abandoned')).toBe(0)
+  await expect.poll(() => activeWith('abandoned'), patient).toBe(0)
 })
 
 test('a batch whose client has gone is rolled back', async () => {
@@ -416,47 +420,56 @@ test('a batch whose client has gone is rolled back', async () => {
   await backendOf('deserted')
   client.abort()
   await running
-  await expect.poll(() => activeWith('deserted')).toBe(0)
+  await expect.poll(() => activeWith('deserted'), patient).toBe(0)
   expect(await sql`select * from shelf`).toEqual([])
 })
 
 test('a query that takes too long is cancelled', async () => {
-  await expect(neon(url)`select pg_sleep(60)`).rejects.toMatchObject({ code: '57014' })
+  const impatient = await startNeonEndpoint({ port: 0, timeLimitMs: 300 })
+  const response = await post({ query: 'select pg_sleep(60)' }, {}, impatient)
+  await impatient.stop()
+  expect(response.status).toBe(400)
+  expect(await response.json()).toMatchObject({ code: '57014' })
 })
 
-test('a session is clean for each request', async () => {
-  const sql = neon(url)
-  await sql`begin`
-  await sql`insert into shelf values (1, 'never committed')`.catch(() => {})
-  await sql`set lock_timeout = '1s'`
-  await sql`select set_config('lectern.actor', 'someone', false)`
-  await sql`set role pg_read_all_data`
-  await sql`select pg_advisory_lock(7)`
-  await sql`create temp table leftover ()`
-  await sql`prepare leftover as select 1`
+test.each([
+  `set lock_timeout = '1s'`,
+  `set role pg_read_all_data`,
+  `select set_config('lock_timeout', '1s', false)`,
+  `select pg_advisory_lock(7)`,
+  `select pg_advisory_lock(7), 1 / 0`,
+  `create temp table leftover ()`,
+  `select 1 as one into temporary leftover`,
+  `prepare leftover as select 1`,
+  `listen leftover`,
+  `do $$ begin perform pg_advisory_lock(7); perform set_config('lock_timeout', '1s', false); end $$`,
+])('the session is clean again after: %s', async (query) => {
+  await neon(url)
+    .query(query)
+    .catch(() => {})
   const rows = await Promise.all(
     Array.from(
       { length: 20 },
-      () => sql`
-        select current_setting('lock_timeout') as lock_timeout, current_setting('lectern.actor', true) as actor,
-          current_user as "user", to_regclass('pg_temp.leftover') as temporary,
-          (select count(*)::int from pg_prepared_statements) as prepared, pg_sleep(0.02)`,
+      () => neon(url)`
+        select current_setting('lock_timeout') as lock_timeout, current_user as "user",
+          to_regclass('pg_temp.leftover') as temporary, pg_sleep(0.02) as busy,
+          (select count(*)::int from pg_prepared_statements) as prepared,
+          (select count(*)::int from pg_listening_channels()) as channels,
+          (select count(*)::int from pg_locks where locktype = 'advisory') as locks`,
     ),
   )
-  for (const row of rows.flat()) {
-    expect(row).toMatchObject({ lock_timeout: '0', user: 'lectern', temporary: null, prepared: 0 })
-    expect(row['actor'] ?? '').toBe('')
-  }
-  await expect
-    .poll(async () => (await observer.query(`select 1 from pg_locks where locktype = 'advisory'`)).rowCount)
-    .toBe(0)
+  const clean = { lock_timeout: '0', user: 'lectern', temporary: null, busy: '', prepared: 0, channels: 0, locks: 0 }
+  expect(rows.flat()).toEqual(Array.from({ length: 20 }, () => clean))
 })
 
 test('a transaction that a query opened ends with it', async () => {
   const sql = neon(url)
   await sql`begin`
   await expect
-    .poll(async () => (await observer.query(`select 1 from pg_stat_activity where state like 'idle in%'`)).rowCount)
+    .poll(
+      async () => (await observer.query(`select 1 from pg_stat_activity where state like 'idle in%'`)).rowCount,
+      patient,
+    )
     .toBe(0)
 })
 
@@ -494,7 +507,6 @@ test('a PostgreSQL that does not answer is an error of the server, also after it
   await sql`select 1`
   await other.stop()
   await expect(sql`select 1`).rejects.toThrow(/HTTP status 500.*Couldn't connect to compute node/)
-  await removePostgres(own)
   await rm(own, { recursive: true })
 }, 60_000)
 
@@ -514,7 +526,7 @@ async function backendOf(word: string): Promise<number> {
       [`%${word}%`],
     )
     return found.rows.at(0)?.pid
-  })
+  }, patient)
 }
 
 async function activeWith(word: string): Promise<number | null> {
