@@ -1,0 +1,297 @@
+import { env } from 'cloudflare:workers'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { routes } from '../src/app.ts'
+import {
+  aBook,
+  aCopy,
+  aLoan,
+  aMemberOfStaff,
+  aPatron,
+  ask,
+  borrow,
+  database,
+  giveBack,
+  logIn,
+  PASSWORD,
+  type Person,
+} from './support/library.ts'
+
+/** How often each route asks the database, counted where the requests leave the Worker: the table of
+ *  docs/architecture.md. */
+
+let trips = 0
+const realFetch = globalThis.fetch
+
+beforeAll(() => {
+  vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => {
+    const url = input instanceof Request ? input.url : input.toString()
+    if (url === env.DATABASE_ENDPOINT) trips++
+    return realFetch(input, init)
+  })
+})
+afterAll(() => vi.restoreAllMocks())
+
+type Setting = { patron: Person; staff: Person }
+type Call = { status: number; trips: number; call: (setting: Setting) => Promise<() => ReturnType<typeof ask>> }
+
+const unique = () => crypto.randomUUID().slice(0, 13).replaceAll('-', 'x')
+const anyVersion = { 'if-match': '*' }
+
+/** Prepares, and hands over the call to count. */
+const calls: Record<string, Call> = {
+  'GET /': { status: 200, trips: 0, call: async () => () => ask('GET', '/') },
+  'GET /healthz': { status: 200, trips: 0, call: async () => () => ask('GET', '/healthz') },
+  'GET /readyz': { status: 200, trips: 1, call: async () => () => ask('GET', '/readyz') },
+  'GET /version': { status: 200, trips: 0, call: async () => () => ask('GET', '/version') },
+  'GET /problems': { status: 200, trips: 0, call: async () => () => ask('GET', '/problems') },
+  'GET /problems/:name': { status: 200, trips: 0, call: async () => () => ask('GET', '/problems/forbidden') },
+  'GET /openapi.json': { status: 200, trips: 0, call: async () => () => ask('GET', '/openapi.json') },
+  'GET /docs': { status: 200, trips: 0, call: async () => () => ask('GET', '/docs') },
+  'GET /docs/:file': { status: 200, trips: 0, call: async () => () => ask('GET', '/docs/start.js') },
+  'POST /v1/users': {
+    status: 201,
+    trips: 1,
+    call: async () => {
+      const username = `n${unique()}`
+      return () => ask('POST', '/v1/users', { body: { username, email: `${username}@mail.test`, password: PASSWORD } })
+    },
+  },
+  'GET /v1/users': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users', { token: s.staff.token }),
+  },
+  'GET /v1/users/me': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users/me', { token: s.patron.token }),
+  },
+  'PATCH /v1/users/me': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () =>
+      ask('PATCH', '/v1/users/me', { token: s.patron.token, body: { email: `${unique()}@mail.test` } }),
+  },
+  'PUT /v1/users/me/password': {
+    status: 204,
+    trips: 2,
+    call: async (s) => () =>
+      ask('PUT', '/v1/users/me/password', {
+        token: s.patron.token,
+        body: { currentPassword: PASSWORD, newPassword: 'eight loud herons fly' },
+      }),
+  },
+  'GET /v1/users/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', `/v1/users/${s.patron.id}`, { token: s.staff.token }),
+  },
+  'PATCH /v1/users/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () =>
+      ask('PATCH', `/v1/users/${s.patron.id}`, { token: s.staff.token, body: { role: 'patron' } }),
+  },
+  'PUT /v1/users/:id/suspension': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () =>
+      ask('PUT', `/v1/users/${s.patron.id}/suspension`, { token: s.staff.token, body: { reason: 'a test' } }),
+  },
+  'DELETE /v1/users/:id/suspension': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('DELETE', `/v1/users/${s.patron.id}/suspension`, { token: s.staff.token }),
+  },
+  'POST /v1/sessions': {
+    status: 201,
+    trips: 2,
+    call: async (s) => () => ask('POST', '/v1/sessions', { body: { username: s.patron.username, password: PASSWORD } }),
+  },
+  'POST /v1/sessions/refresh': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('POST', '/v1/sessions/refresh', { body: { refreshToken: s.patron.refreshToken } }),
+  },
+  'GET /v1/sessions': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/sessions', { token: s.patron.token }),
+  },
+  'DELETE /v1/sessions/current': {
+    status: 204,
+    trips: 1,
+    call: async (s) => () => ask('DELETE', '/v1/sessions/current', { token: s.patron.token }),
+  },
+  'DELETE /v1/sessions/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const { sessionId } = await logIn(s.patron.username)
+      return () => ask('DELETE', `/v1/sessions/${sessionId}`, { token: s.patron.token })
+    },
+  },
+  'GET /v1/books': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books?q=anything&available=true') },
+  'POST /v1/books': {
+    status: 201,
+    trips: 1,
+    call: async (s) => () => ask('POST', '/v1/books', { token: s.staff.token, body: { title: 'x' } }),
+  },
+  'GET /v1/books/isbn/:isbn': {
+    status: 404,
+    trips: 1,
+    call: async () => () => ask('GET', '/v1/books/isbn/9780141439518'),
+  },
+  'GET /v1/books/:id': {
+    status: 200,
+    trips: 1,
+    call: async () => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}`)
+    },
+  },
+  'PATCH /v1/books/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () =>
+        ask('PATCH', `/v1/books/${book.id}`, { token: s.staff.token, body: { title: 'x' }, headers: anyVersion })
+    },
+  },
+  'DELETE /v1/books/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () => ask('DELETE', `/v1/books/${book.id}`, { token: s.staff.token, headers: anyVersion })
+    },
+  },
+  'GET /v1/books/:id/copies': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}/copies`, { token: s.staff.token })
+    },
+  },
+  'POST /v1/books/:id/copies': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () => ask('POST', `/v1/books/${book.id}/copies`, { token: s.staff.token, body: { format: 'digital' } })
+    },
+  },
+  'GET /v1/copies/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const copy = await aCopy(await aBook())
+      return () => ask('GET', `/v1/copies/${copy.id}`, { token: s.staff.token })
+    },
+  },
+  'PATCH /v1/copies/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const copy = await aCopy(await aBook())
+      return () =>
+        ask('PATCH', `/v1/copies/${copy.id}`, { token: s.staff.token, body: { callNumber: 'x' }, headers: anyVersion })
+    },
+  },
+  'DELETE /v1/copies/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const copy = await aCopy(await aBook())
+      return () => ask('DELETE', `/v1/copies/${copy.id}`, { token: s.staff.token, headers: anyVersion })
+    },
+  },
+  'POST /v1/loans': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () => borrow(s.patron, book, { headers: { 'idempotency-key': unique() } })
+    },
+  },
+  'GET /v1/loans': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/loans', { token: s.patron.token }),
+  },
+  'GET /v1/loans/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const loan = await aLoan(s.patron, await aBook())
+      return () => ask('GET', `/v1/loans/${loan.id}`, { token: s.patron.token })
+    },
+  },
+  'PUT /v1/loans/:id/return': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const loan = await aLoan(s.patron, await aBook())
+      return () => giveBack(s.patron, loan)
+    },
+  },
+  'POST /v1/loans/:id/renewals': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const loan = await aLoan(s.patron, await aBook())
+      await database`
+        update loans set checked_out_at = checked_out_at - interval '9 days', due_at = due_at - interval '9 days'
+        where id = ${loan.id}`
+      return () => ask('POST', `/v1/loans/${loan.id}/renewals`, { token: s.patron.token })
+    },
+  },
+}
+
+test('the table has a line for every route', () => {
+  const names = routes.map(({ method, path }) => `${method} ${path.replace(/(.)\/$/, '$1')}`)
+  expect(Object.keys(calls).toSorted()).toEqual(names.toSorted())
+})
+
+test.each(Object.entries(calls))('%s costs what the table says', async (_, { status, trips: expected, call }) => {
+  const [patron, staff] = await Promise.all([aPatron(), aMemberOfStaff()])
+  const counted = await call({ patron, staff })
+  trips = 0
+  const answer = await counted()
+  expect(answer.status, answer.text).toBe(status)
+  expect(trips).toBe(expected)
+})
+
+test('what is refused at the door costs nothing', async () => {
+  const { token } = await aPatron()
+  trips = 0
+  await ask('GET', '/v1/loans')
+  await ask('GET', '/v1/users', { token })
+  await ask('POST', '/v1/loans', { token, body: { nonsense: true } })
+  await ask('GET', '/nowhere')
+  expect(trips).toBe(0)
+})
+
+test('a request repeated with its Idempotency-Key costs two, a second look at /readyz none', async () => {
+  const [patron, book] = await Promise.all([aPatron(), aBook()])
+  const headers = { 'idempotency-key': unique() }
+  await borrow(patron, book, { headers })
+  trips = 0
+  expect((await borrow(patron, book, { headers })).status).toBe(201)
+  expect(trips).toBe(2)
+  await ask('GET', '/readyz')
+  trips = 0
+  await ask('GET', '/readyz')
+  expect(trips).toBe(0)
+})
+
+test('a wrong password and an unknown account cost one each', async () => {
+  const { username } = await aPatron()
+  for (const name of [username, 'nobody.at.all']) {
+    trips = 0
+    expect((await ask('POST', '/v1/sessions', { body: { username: name, password: 'wrong' } })).status).toBe(401)
+    expect(trips).toBe(1)
+  }
+})
