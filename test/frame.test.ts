@@ -605,6 +605,7 @@ describe('when the database is away', () => {
     ['answers nothing', () => new Response('')],
     ['answers JSON of another form', () => Response.json({ secret: 'secret-detail' })],
     ['breaks off', () => new Response(new ReadableStream({ pull: (it) => it.error(new TypeError('secret-detail')) }))],
+    ['lost the connection in mid-query', () => neonError('')],
     ['is shut down', () => neonError('57P01')],
     ['is full', () => neonError('53300')],
     ['cannot be connected to', () => neonError('08006')],

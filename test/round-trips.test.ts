@@ -140,7 +140,7 @@ const calls: Record<string, Call> = {
   'GET /v1/books/isbn/:isbn': {
     status: 404,
     trips: 1,
-    call: async () => () => ask('GET', '/v1/books/isbn/9780141439518'),
+    call: async () => () => ask('GET', '/v1/books/isbn/9791090636071'),
   },
   'GET /v1/books/:id': {
     status: 200,

@@ -132,7 +132,8 @@ function translate(thrown: unknown): Error {
   // The driver could not read the answer: something between us and the database gave one of its own.
   if (!(error instanceof NeonDbError)) return problem('database-unavailable')
   const { code, constraint } = error
-  if (code === undefined || isPassing(code)) return problem('database-unavailable')
+  // Neon answers a connection lost in mid-query with an empty code.
+  if (code === undefined || code === '' || isPassing(code)) return problem('database-unavailable')
   if (code === 'LN001' && error.message === 'idempotency-key-replayed') return new Replayed()
   if (code === 'LN001' && isProblemName(error.message)) return problem(error.message)
   const named = constraint === undefined ? undefined : constraintProblems[constraint]

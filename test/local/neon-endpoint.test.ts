@@ -399,14 +399,16 @@ test('connections that PostgreSQL ends while they are idle are not used again', 
   expect(await sql`select 1 as one`).toEqual([{ one: 1 }])
 })
 
-test('a query whose client has gone is cancelled', async () => {
+test('a query whose client has gone is cancelled, and its connection closed', async () => {
   const client = new AbortController()
   const sql = neon(url, { fetchOptions: { signal: client.signal } })
   const running = sql`select pg_sleep(60) as abandoned`.catch((reason: unknown) => reason)
-  await backendOf('abandoned')
+  const pid = await backendOf('abandoned')
   client.abort()
   await running
-  await expect.poll(() => activeWith('abandoned'), patient).toBe(0)
+  await expect
+    .poll(async () => (await observer.query('select 1 from pg_stat_activity where pid = $1', [pid])).rowCount, patient)
+    .toBe(0)
 })
 
 test('a batch whose client has gone is rolled back', async () => {
