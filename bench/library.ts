@@ -1,0 +1,130 @@
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { seed } from '../scripts/demo/seed.ts'
+import { signAccessToken } from '../src/access-token.ts'
+import { readConfig } from '../src/config.ts'
+import { openDb } from '../src/db/client.ts'
+import { hashPassword } from '../src/features/users/password.ts'
+import { createUser } from '../src/features/users/queries.ts'
+
+/** The environment of the Worker, which is also what the tokens are signed with. */
+export type Variables = {
+  ENVIRONMENT: 'development'
+  PUBLIC_URL: string
+  DATABASE_URL: string
+  DATABASE_ENDPOINT: string
+  ACCESS_TOKEN_KEYS: string
+  CORS_ORIGINS: string
+}
+
+/** A reader with a session, and a book that nobody else borrows meanwhile. */
+export type Patron = { userId: string; sessionId: string; bookId: string }
+
+export type Library = {
+  bookCount: number
+  bookId: string
+  word: string
+  patrons: Patron[]
+  account: { username: string; password: string }
+}
+
+const BOOKS = 5_000
+const COPIES = 4
+/** In one title of eight: as common as a word gets in a catalogue, apart from those that carry no meaning. */
+const COMMON_WORD = 'river'
+const SEARCHED_EVERY = 8
+
+const adjectives = 'silent golden broken hidden northern last burning early hollow distant patient bitter'.split(' ')
+const nouns = 'garden winter harbour mirror orchard letter bridge island machine lantern kingdom summer'.split(' ')
+const places = 'Lisbon Bergen Kyoto Lagos Quito Tartu Galway Trieste Hanoi Oaxaca Aleppo Tromso'.split(' ')
+const people = 'Amara Bruno Chidi Dagny Elif Farid Greta Hanna Ivo Jaya Kofi Lena'.split(' ')
+const families = 'Abara Berg Costa Dahl Eriksen Fofana Gruber Haddad Ito Jansen Kaya Lindqvist'.split(' ')
+const subjects = 'History,Poetry,Travel,Gardening,Philosophy,Fiction,Biography,Science'.split(',')
+
+/** The demonstration library, thousands of made-up books with four copies each, and patrons who are logged in. The
+ *  same every time, but for ids and secrets. */
+export async function makeLibrary({ variables, patrons }: { variables: Variables; patrons: number }): Promise<Library> {
+  const accounts = await seed({
+    databaseUrl: variables.DATABASE_URL,
+    databaseEndpoint: variables.DATABASE_ENDPOINT,
+  })
+  const account = accounts.find(({ username }) => username === 'ada')
+  if (account === undefined) throw new Error('The demonstration data has no account to log in with.')
+
+  const client = new pg.Client({ connectionString: variables.DATABASE_URL })
+  await client.connect()
+  try {
+    const bookIds = await shelve(client)
+    const bookId = bookIds.at(0)
+    if (bookId === undefined) throw new Error('No book was made.')
+    const admitted = await admit(client, { variables, bookIds: bookIds.slice(1, 1 + patrons) })
+    await client.query('vacuum analyze')
+    const { rows } = await client.query<{ count: number }>('select count(*)::integer as count from books')
+    return { bookCount: rows[0]?.count ?? 0, bookId, word: COMMON_WORD, patrons: admitted, account }
+  } finally {
+    await client.end()
+  }
+}
+
+async function shelve(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `insert into books (title, contributors, publisher, published_year, language, subjects, description)
+     select title, contributors, publisher, published_year, 'en', subjects, description
+     from jsonb_to_recordset($1) as r (
+       title text, contributors jsonb, publisher text, published_year smallint, subjects text[], description text
+     )
+     returning id`,
+    [JSON.stringify(Array.from({ length: BOOKS }, (_, place) => recordOf(place)))],
+  )
+  const ids = rows.map(({ id }) => id)
+  await client.query(
+    `insert into copies (book_id, format, barcode, call_number)
+     select b.id, 'physical', 'bench-' || b.place || '-' || n, 'B ' || b.place
+     from unnest($1::uuid[]) with ordinality as b (id, place), generate_series(1, ${COPIES}) as n`,
+    [ids],
+  )
+  return ids
+}
+
+function recordOf(place: number) {
+  const pick = (words: string[], step: number) => words[Math.floor(place / step) % words.length] ?? ''
+  const noun = place % SEARCHED_EVERY === 0 ? COMMON_WORD : pick(nouns, 12)
+  return {
+    title: `The ${pick(adjectives, 1)} ${noun} of ${pick(places, 144)}, part ${1 + Math.floor(place / 1_728)}`,
+    contributors: [{ name: `${pick(people, 5)} ${pick(families, 7)}`, role: 'author' }],
+    publisher: `${pick(families, 11)} Press`,
+    published_year: 1900 + (place % 125),
+    subjects: [pick(subjects, 3), pick(subjects, 17)],
+    description: `A ${pick(adjectives, 29)} ${pick(nouns, 31)} near ${pick(places, 37)}, and who came for it.`,
+  }
+}
+
+async function admit(
+  client: pg.Client,
+  { variables, bookIds }: { variables: Variables; bookIds: string[] },
+): Promise<Patron[]> {
+  const config = readConfig(variables)
+  const db = openDb({ config, onRoundTrip: () => undefined })
+  // Nobody logs in as one of these, so the hash may be a cheap one.
+  const passwordHash = await hashPassword({ ...config, passwordScryptLn: 4 }, randomUUID())
+  const patrons: Patron[] = []
+  for (const [place, bookId] of bookIds.entries()) {
+    const username = `bench${place}`
+    const email = `${username}@example.org`
+    const { id: userId } = await createUser(db, { username, email, passwordHash, role: 'patron' }, null)
+    const { rows } = await client.query<{ id: string }>(
+      `insert into sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id`,
+      [userId],
+    )
+    const session = rows.at(0)
+    if (session === undefined) throw new Error('No session was made.')
+    patrons.push({ userId, sessionId: session.id, bookId })
+  }
+  return patrons
+}
+
+/** Good for ten minutes. */
+export function tokenOf(variables: Variables, { userId, sessionId }: Patron): Promise<string> {
+  const iat = Math.floor(Date.now() / 1000)
+  return signAccessToken(readConfig(variables), { sub: userId, sid: sessionId, jti: randomUUID(), role: 'patron', iat })
+}
