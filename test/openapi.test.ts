@@ -288,7 +288,7 @@ describe('the page that shows the document', () => {
 
   test('finds everything that it names', async () => {
     const { text } = await served('/docs')
-    const parts = [...text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path]) => path ?? '')
+    const parts = [...text.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path]) => path ?? '')
     expect(parts).toHaveLength(3)
     const answers = await Promise.all(parts.map(served))
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
