@@ -43,6 +43,9 @@ export const allow = (...roles: Actor['role'][]) => {
   return stateFacts(handler, { roles, problems: everyone ? actorProblems : [...actorProblems, 'forbidden'] })
 }
 
+/** Whose things an actor may touch: their own; staff anyone's, which is null. */
+export const ownerFor = ({ role, userId }: Actor) => (role === 'staff' ? null : userId)
+
 async function readActor(config: Config, authorization: string | undefined): Promise<Actor> {
   if (authorization === undefined) throw problem('authentication-required')
   const [, token] = /^Bearer ([A-Za-z0-9._-]{1,2048})$/i.exec(authorization) ?? []

@@ -1,5 +1,6 @@
 import { books } from './features/books/routes.ts'
 import { copies, copiesOfBook } from './features/copies/routes.ts'
+import { holds } from './features/holds/routes.ts'
 import { loans } from './features/loans/routes.ts'
 import { service } from './features/service/routes.ts'
 import { sessions } from './features/sessions/routes.ts'
@@ -22,6 +23,7 @@ const routed = app
   .route('/v1/books', copiesOfBook)
   .route('/v1/copies', copies)
   .route('/v1/loans', loans)
+  .route('/v1/holds', holds)
   .route(
     '/',
     service(() => describeApi(routes)),

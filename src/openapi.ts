@@ -24,7 +24,7 @@ export function describeApi(routes: Route[]) {
     },
     servers: [{ url: '/' }],
     security: [],
-    tags: ['Books', 'Copies', 'Loans', 'Users', 'Sessions', 'Service'].map((name) => ({ name })),
+    tags: ['Books', 'Copies', 'Loans', 'Holds', 'Users', 'Sessions', 'Service'].map((name) => ({ name })),
     components: {
       securitySchemes: {
         accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From POST /v1/sessions' },

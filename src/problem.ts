@@ -39,6 +39,7 @@ export const problems = {
   'book-not-found': [404, 'There is no such book', 'Search the catalogue.'],
   'copy-not-found': [404, 'There is no such copy', 'Check the id or the barcode.'],
   'loan-not-found': [404, 'There is no such loan', 'List your loans.'],
+  'hold-not-found': [404, 'There is no such hold', 'List your holds.'],
 
   // Accounts
   'username-taken': [409, 'The username is taken', 'Choose another.'],
@@ -51,6 +52,8 @@ export const problems = {
   'barcode-taken': [409, 'Another copy has that barcode', 'Check the label.'],
   'book-on-loan': [409, 'A copy of the book is on loan', 'Remove the book when all its copies are back.'],
   'copy-on-loan': [409, 'The copy is on loan', 'Remove it when it is back.'],
+  'book-on-hold': [409, 'Somebody has a hold on the book', 'Cancel its holds first.'],
+  'copy-on-hold': [409, 'The copy waits for somebody', 'Remove it when it has been collected, or cancel the hold.'],
   'format-mismatch': [
     409,
     'The copy is of the other format',
@@ -68,6 +71,12 @@ export const problems = {
   'loan-returned': [409, 'The loan has ended', 'Borrow the book again.'],
   'renewal-limit-reached': [409, 'The limit of renewals is reached', 'Return the book by the day it is due.'],
   'nothing-to-renew': [409, 'A renewal would not extend the loan', 'Renew closer to the day it is due.'],
+  'others-are-waiting': [409, 'Others are waiting for the book', 'Return it by the day it is due.'],
+  'copy-waits-for-another': [409, 'The copy waits for another patron', 'Lend another copy, or place a hold.'],
+  'copy-available': [409, 'A copy can be borrowed now', 'Borrow the book.'],
+  'no-copy-in-circulation': [409, 'No copy is in circulation', 'Ask at the library.'],
+  'already-on-hold': [409, 'The patron is in the queue already', 'See the position in the list of holds.'],
+  'hold-limit-reached': [409, 'The limit of holds is reached', 'Cancel one first.'],
 
   // Idempotency-Key
   'idempotency-key-spent': [

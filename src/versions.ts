@@ -14,7 +14,7 @@ export type Versions = number[] | null
 export const etagOf = (version: number, ...rest: number[]) =>
   rest.length === 0 ? `"${version}"` : `"${version}-${rest.join('.')}"`
 
-const TAG = /^(W\/)?"([0-9]{1,9})(?:-[0-9.]{1,60})?"$/
+const TAG = /^(W\/)?"([0-9]{1,9})(?:-[0-9.]{1,80})?"$/
 
 const Header = z.object({
   'if-match': z.string().meta({ description: 'The ETag of what was read, or `*`', example: '"3"' }),

@@ -55,6 +55,7 @@ describe('borrowing', () => {
     expect(await availability(book)).toEqual({
       physical: { copies: 2, available: 1 },
       digital: { copies: 0, available: 0 },
+      holds: 0,
     })
   })
 

@@ -4,6 +4,7 @@ import { routes } from '../src/app.ts'
 import {
   aBook,
   aCopy,
+  aHold,
   aLoan,
   aMemberOfStaff,
   aPatron,
@@ -13,6 +14,7 @@ import {
   giveBack,
   logIn,
   PASSWORD,
+  queue,
   type Person,
 } from './support/library.ts'
 
@@ -227,6 +229,40 @@ const calls: Record<string, Call> = {
     call: async (s) => {
       const loan = await aLoan(s.patron, await aBook())
       return () => ask('GET', `/v1/loans/${loan.id}`, { token: s.patron.token })
+    },
+  },
+  'POST /v1/holds': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      await aLoan(s.staff, book)
+      return () => queue(s.patron, book, { headers: { 'idempotency-key': unique() } })
+    },
+  },
+  'GET /v1/holds': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/holds', { token: s.patron.token }),
+  },
+  'GET /v1/holds/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      await aLoan(s.staff, book)
+      const hold = await aHold(s.patron, book)
+      return () => ask('GET', `/v1/holds/${hold.id}`, { token: s.patron.token })
+    },
+  },
+  'DELETE /v1/holds/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      await aLoan(s.staff, book)
+      const hold = await aHold(s.patron, book)
+      return () => ask('DELETE', `/v1/holds/${hold.id}`, { token: s.patron.token })
     },
   },
   'PUT /v1/loans/:id/return': {

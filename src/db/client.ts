@@ -119,6 +119,7 @@ const constraintProblems: Record<string, ProblemName> = {
   copies_physical_has_barcode: 'format-mismatch',
   copies_shelf_is_for_physical: 'format-mismatch',
   copies_licence_is_for_digital: 'format-mismatch',
+  holds_one_per_user_and_book: 'already-on-hold',
   loans_one_open_per_copy: 'copy-not-available',
   loans_one_open_per_user_and_book: 'already-on-loan',
 }

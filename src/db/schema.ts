@@ -1,5 +1,6 @@
 import { type SQL, sql } from 'drizzle-orm'
 import {
+  bigint,
   check,
   customType,
   foreignKey,
@@ -194,7 +195,7 @@ export const copies = pgTable(
     callNumber: text('call_number'),
     licenceEndsAt: moment('licence_ends_at'),
     loansLeft: integer('loans_left'),
-    state: text('state', { enum: ['available', 'on_loan'] })
+    state: text('state', { enum: ['available', 'on_loan', 'on_hold'] })
       .notNull()
       .default('available'),
     version: integer('version').notNull().default(1),
@@ -205,7 +206,7 @@ export const copies = pgTable(
     primaryKey({ name: 'copies_pkey', columns: [t.id] }),
     foreignKey({ name: 'copies_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }),
     check('copies_format_known', sql`${t.format} in ('physical', 'digital')`),
-    check('copies_state_known', sql`${t.state} in ('available', 'on_loan')`),
+    check('copies_state_known', sql`${t.state} in ('available', 'on_loan', 'on_hold')`),
     check('copies_physical_has_barcode', sql`(${t.format} = 'physical') = (${t.barcode} is not null)`),
     check('copies_shelf_is_for_physical', sql`${t.format} = 'physical' or ${t.callNumber} is null`),
     check(
@@ -213,7 +214,7 @@ export const copies = pgTable(
       sql`${t.format} = 'digital' or (${t.licenceEndsAt} is null and ${t.loansLeft} is null)`,
     ),
     check('copies_loans_left_never_negative', sql`${t.loansLeft} >= 0`),
-    check('copies_removed_not_on_loan', sql`${t.removedAt} is null or ${t.state} <> 'on_loan'`),
+    check('copies_removed_only_when_available', sql`${t.removedAt} is null or ${t.state} = 'available'`),
     uniqueIndex('copies_barcode_unique')
       .on(t.barcode)
       .where(sql`${t.removedAt} is null`),
@@ -230,12 +231,16 @@ export const policies = pgTable(
     loanDays: integer('loan_days').notNull(),
     loanLimit: integer('loan_limit').notNull(),
     renewalLimit: integer('renewal_limit').notNull(),
+    holdLimit: integer('hold_limit').notNull().default(5),
+    collectDays: integer('collect_days').notNull().default(7),
   },
   (t) => [
     primaryKey({ name: 'policies_pkey', columns: [t.id] }),
     check('policies_loan_days_bounded', sql`${t.loanDays} between 1 and 366`),
     check('policies_loan_limit_bounded', sql`${t.loanLimit} between 0 and 1000`),
     check('policies_renewal_limit_bounded', sql`${t.renewalLimit} between 0 and 100`),
+    check('policies_hold_limit_bounded', sql`${t.holdLimit} between 0 and 1000`),
+    check('policies_collect_days_bounded', sql`${t.collectDays} between 1 and 60`),
   ],
 )
 
@@ -271,6 +276,38 @@ export const loans = pgTable(
       .on(t.userId, t.id)
       .where(sql`${t.returnedAt} is null`),
     index('loans_by_book').on(t.bookId, t.id),
+  ],
+)
+
+export const holds = pgTable(
+  'holds',
+  {
+    id: id(),
+    userId: uuid('user_id').notNull(),
+    bookId: uuid('book_id').notNull(),
+    format: text('format', { enum: ['physical', 'digital'] }),
+    place: bigint('place', { mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    placedAt: moment('placed_at').notNull().defaultNow(),
+    copyId: uuid('copy_id'),
+    readyAt: moment('ready_at'),
+    collectBy: moment('collect_by'),
+  },
+  (t) => [
+    primaryKey({ name: 'holds_pkey', columns: [t.id] }),
+    foreignKey({ name: 'holds_user_fkey', columns: [t.userId], foreignColumns: [users.id] }),
+    foreignKey({ name: 'holds_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }),
+    foreignKey({ name: 'holds_copy_fkey', columns: [t.copyId], foreignColumns: [copies.id] }),
+    check('holds_format_known', sql`${t.format} in ('physical', 'digital')`),
+    check(
+      'holds_ready_has_copy_and_time',
+      sql`(${t.copyId} is null) = (${t.readyAt} is null) and (${t.copyId} is null) = (${t.collectBy} is null)`,
+    ),
+    uniqueIndex('holds_one_per_user_and_book').on(t.userId, t.bookId),
+    uniqueIndex('holds_one_per_copy').on(t.copyId),
+    index('holds_by_queue').on(t.bookId, t.place),
+    index('holds_by_collection')
+      .on(t.collectBy)
+      .where(sql`${t.copyId} is not null`),
   ],
 )
 

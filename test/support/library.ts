@@ -3,6 +3,7 @@ import { neon } from '@neondatabase/serverless'
 import { expect } from 'vitest'
 import type { Book } from '../../src/features/books/schema.ts'
 import type { Copy } from '../../src/features/copies/schema.ts'
+import type { Hold } from '../../src/features/holds/schema.ts'
 import type { Loan } from '../../src/features/loans/schema.ts'
 import type { Tokens } from '../../src/features/sessions/schema.ts'
 import type { User } from '../../src/features/users/schema.ts'
@@ -110,6 +111,15 @@ export const borrow = ({ token }: { token: string }, book: { id: string }, how: 
 
 export async function aLoan(patron: { token: string }, book: { id: string }): Promise<Loan> {
   const answer = await borrow(patron, book)
+  expect(answer.status, answer.text).toBe(201)
+  return answer.body
+}
+
+export const queue = ({ token }: { token: string }, book: { id: string }, how: Ask = {}) =>
+  ask<Hold>('POST', '/v1/holds', { token, body: { bookId: book.id }, ...how })
+
+export async function aHold(patron: { token: string }, book: { id: string }): Promise<Hold> {
+  const answer = await queue(patron, book)
   expect(answer.status, answer.text).toBe(201)
   return answer.body
 }

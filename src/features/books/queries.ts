@@ -2,7 +2,7 @@ import { type SQL, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Claim, Db } from '../../db/client.ts'
 import { integerArray, jsonb, textArray } from '../../db/parameters.ts'
-import { bookIsbns, books, copies } from '../../db/schema.ts'
+import { bookIsbns, books, copies, holds } from '../../db/schema.ts'
 import { isOneOf, type Versions } from '../../versions.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { Book, BookChange, BookFilter, NewBook } from './schema.ts'
@@ -29,7 +29,11 @@ const bookJson = sql`json_build_object(
   'isbns', b.isbns,
   'identifiers', b.identifiers,
   'availability', (
-    select json_build_object('physical', ${holding('physical')}, 'digital', ${holding('digital')})
+    select json_build_object(
+      'physical', ${holding('physical')},
+      'digital', ${holding('digital')},
+      'holds', (select count(*) from ${holds} h where h.book_id = b.id and h.copy_id is null)
+    )
     from ${copies} c
     where c.book_id = b.id and c.removed_at is null
   ),

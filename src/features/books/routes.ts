@@ -14,8 +14,8 @@ const tag = 'Books'
 /** What anyone may read may be stored, but availability makes it ask again each time. */
 const REVALIDATE = 'public, no-cache'
 
-const etag = ({ version, availability: { physical, digital } }: Book) =>
-  etagOf(version, physical.copies, physical.available, digital.copies, digital.available)
+const etag = ({ version, availability: { physical, digital, holds } }: Book) =>
+  etagOf(version, physical.copies, physical.available, digital.copies, digital.available, holds)
 
 const headersOf = (book: Book) => ({ etag: etag(book), 'cache-control': REVALIDATE })
 
@@ -108,7 +108,7 @@ export const books = factory
       tag,
       summary: 'Remove a book and its copies',
       responses: { 204: { description: 'Removed' } },
-      problems: ['book-not-found', 'book-on-loan'],
+      problems: ['book-not-found', 'book-on-loan', 'book-on-hold'],
     }),
     allow('staff'),
     valid('param', IdParam),

@@ -93,7 +93,7 @@ export const BookChange = z
 export type BookChange = z.infer<typeof BookChange>
 
 const Holding = z.object({
-  copies: z.int().meta({ description: 'In circulation: on loan, or to be had' }),
+  copies: z.int().meta({ description: 'In circulation: on loan, waiting for a patron, or to be had' }),
   available: z.int().meta({ description: 'To be had now' }),
 })
 
@@ -114,7 +114,7 @@ export const Book = z
     isbns: z.array(z.string().regex(/^97[89][0-9]{10}$/)),
     identifiers: z.array(z.object({ scheme: z.string(), value: z.string() })),
     availability: z
-      .object({ physical: Holding, digital: Holding })
+      .object({ physical: Holding, digital: Holding, holds: z.int().meta({ description: 'How many wait' }) })
       .meta({ description: 'At the moment of the answer' }),
     version: z.int(),
     createdAt: timestamp,

@@ -95,7 +95,7 @@ export const copies = factory
       tag,
       summary: 'Remove a copy',
       responses: { 204: { description: 'Removed' } },
-      problems: ['copy-not-found', 'copy-on-loan'],
+      problems: ['copy-not-found', 'copy-on-loan', 'copy-on-hold'],
     }),
     allow('staff'),
     valid('param', IdParam),

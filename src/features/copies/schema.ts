@@ -51,7 +51,9 @@ export const Copy = z
     callNumber: z.string().nullable(),
     licenceEndsAt: timestamp.nullable(),
     loansLeft: z.int().nullable(),
-    state: z.enum(['available', 'on_loan', 'expired']).meta({ description: 'expired: a licence that has run out' }),
+    state: z
+      .enum(['available', 'on_loan', 'on_hold', 'expired'])
+      .meta({ description: 'on_hold: waits for a patron; expired: a licence that has run out' }),
     version: z.int(),
     createdAt: timestamp,
     updatedAt: timestamp,

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
+import { ownerFor } from '../../actor.ts'
 import type { Actor, Db } from '../../db/client.ts'
-import { loanJson, ownerFor } from './queries.ts'
+import { loanJson } from './queries.ts'
 import type { Loan } from './schema.ts'
 
 /** Takes a copy back and forgets who had it. A second return changes nothing and answers alike. Throws

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
+import { ownerFor } from '../../actor.ts'
 import type { Actor, Db } from '../../db/client.ts'
 import { books, loans } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
@@ -19,9 +20,6 @@ export const loanJson = sql`json_build_object(
   'renewals', l.renewals,
   'returnedAt', l.returned_at
 )`
-
-/** Whose loans an actor may touch: their own; staff anyone's, which is null. */
-export const ownerFor = ({ role, userId }: Actor) => (role === 'staff' ? null : userId)
 
 /** Throws 'loan-not-found', for somebody else's too. */
 export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Loan> {

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
+import { ownerFor } from '../../actor.ts'
 import type { Actor, Claim, Db } from '../../db/client.ts'
-import { loanJson, ownerFor } from './queries.ts'
+import { loanJson } from './queries.ts'
 import type { Loan } from './schema.ts'
 
 /** Extends a loan. Throws 'loan-not-found', 'loan-returned', 'renewal-limit-reached', 'nothing-to-renew',
