@@ -7,6 +7,8 @@ import { type Db, openDb } from '../../src/db/client.ts'
 import { createBook } from '../../src/features/books/queries.ts'
 import { type Book, NewBook } from '../../src/features/books/schema.ts'
 import { createCopy } from '../../src/features/copies/queries.ts'
+import { placeHold } from '../../src/features/holds/place-hold.ts'
+import { checkIn } from '../../src/features/loans/check-in.ts'
 import { checkOut } from '../../src/features/loans/check-out.ts'
 import { hashPassword } from '../../src/features/users/password.ts'
 import { createUser, suspendUser } from '../../src/features/users/queries.ts'
@@ -22,10 +24,10 @@ const DAY_MS = 86_400_000
 
 const people: Omit<Account, 'password'>[] = [
   { username: 'librarian', role: 'staff', note: 'catalogues, lends at the desk, looks after patrons' },
-  { username: 'ada', role: 'patron', note: 'has nothing on loan yet' },
+  { username: 'ada', role: 'patron', note: 'has nothing on loan yet, and a book to collect' },
   { username: 'ben', role: 'patron', note: 'has books on loan, one overdue' },
   { username: 'chen', role: 'patron', note: 'has five books, which is the limit' },
-  { username: 'dalia', role: 'patron', note: 'has the only copy of a book' },
+  { username: 'dalia', role: 'patron', note: 'has the only copy of a book that two others wait for' },
   { username: 'emeka', role: 'patron', note: 'is suspended, and cannot log in' },
 ]
 
@@ -110,13 +112,25 @@ async function lend(db: Db, { books, users }: { books: Map<string, Book>; users:
     chen: ['Dracula', 'Beloved', 'Cosmos', 'Wild Swans', 'Things Fall Apart'],
     dalia: [LAST_COPY],
   }
-  for (const [username, titles] of Object.entries(borrowed)) {
+  const actorOf = (username: string) => {
     const { id: userId, role } = got(users, username)
-    for (const title of titles) {
-      const { id: bookId } = got(books, title)
-      await checkOut(db, { bookId, actor: { userId, role, sessionId: userId } }, null)
-    }
+    return { userId, role, sessionId: userId }
   }
+  const borrow = (username: string, title: string) =>
+    checkOut(db, { bookId: got(books, title).id, actor: actorOf(username) }, null)
+  const queue = (username: string, title: string) =>
+    placeHold(db, { bookId: got(books, title).id, actor: actorOf(username) }, null)
+
+  for (const [username, titles] of Object.entries(borrowed)) {
+    for (const title of titles) await borrow(username, title)
+  }
+  await queue('ben', LAST_COPY)
+  await queue('chen', LAST_COPY)
+
+  const loan = await borrow('dalia', WAITING_COPY)
+  await queue('ada', WAITING_COPY)
+  await checkIn(db, { id: loan.id, actor: actorOf('dalia') })
+
   await db.row(sql`
     with late as (
       update loans
@@ -127,7 +141,10 @@ async function lend(db: Db, { books, users }: { books: Map<string, Book>; users:
     select count(*) from late`)
 }
 
-/** A book whose only copy is out, to be refused. */
+/** A book whose only copy waits for somebody. */
+const WAITING_COPY = 'Invisible Cities'
+
+/** A book whose only copy is out, and who asks for it now is the third in the queue. */
 const LAST_COPY = 'Frankenstein'
 
 function got<T>(things: Map<string, T>, name: string): T {
