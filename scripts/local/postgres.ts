@@ -177,13 +177,21 @@ async function openHome(directory: string, account: Account | undefined): Promis
   const asked = resolve(directory)
   await mkdir(asked, { recursive: true, mode: 0o700 })
   if (account === undefined) return asked
-  const hash = createHash('sha256').update(asked).digest('hex').slice(0, 12)
-  const home = `/var/tmp/lectern-${hash}`
+  const home = await homeOf(asked)
   await mkdir(home, { mode: 0o711 }).catch(unless('EEXIST'))
   await assertRootOwns(home)
   await chmod(home, 0o711)
   await writeFile(join(asked, locationFile), `${home}\n`)
   return home
+}
+
+/** The place that the directory names. It is this directory's own: one that was deleted and made anew, or copied, starts
+ *  with nothing. */
+async function homeOf(directory: string): Promise<string> {
+  const prefix = `/var/tmp/lectern-${createHash('sha256').update(directory).digest('hex').slice(0, 12)}-`
+  const named = (await readFile(join(directory, locationFile), 'utf8').catch(unless('ENOENT')))?.trim() ?? ''
+  if (named.startsWith(prefix) && /^[0-9a-f]{8}$/.test(named.slice(prefix.length))) return named
+  return prefix + randomBytes(4).toString('hex')
 }
 
 /** Anyone may put a folder or a link under a name we are going to use in /var/tmp, and wait for root. */
