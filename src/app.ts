@@ -11,6 +11,9 @@ import { describeApi } from './openapi.ts'
 import { notFound, onError } from './problem.ts'
 import { readRoutes, type Route } from './route-facts.ts'
 
+/** Made when it is first asked for: it takes longer than a Worker should need to start. */
+let document: object | undefined
+
 const app = factory.createApp()
 
 app.use(record, headers, configured, onlyHttps, allowListedOrigins, boundedUri, boundedBody)
@@ -26,7 +29,7 @@ const routed = app
   .route('/v1/holds', holds)
   .route(
     '/',
-    service(() => describeApi(routes)),
+    service(() => (document ??= describeApi(routes))),
   )
 
 /** For `hc<AppType>()`, Hono's typed client. */

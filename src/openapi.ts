@@ -91,7 +91,7 @@ const EVERYWHERE: ProblemName[] = [
 ]
 
 /** What a route can refuse: what it names, and what its middleware can. */
-export function problemNamesOf({ description, roles, inputs, problems: named }: Route['facts']): ProblemName[] {
+function problemNamesOf({ description, roles, inputs, problems: named }: Route['facts']): ProblemName[] {
   const targets = new Set(inputs.map(({ target }) => target))
   return [
     ...new Set<ProblemName>([

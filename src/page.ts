@@ -38,7 +38,7 @@ export function readCursor<T>(schema: z.ZodType<T>, cursor: string | undefined):
 const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
 
 /** JSON that PostgreSQL made and that passes through unread. */
-export type PageText = { items: string; nextCursor: string | null }
+type PageText = { items: string; nextCursor: string | null }
 
 /** A page of `rows` (columns `body` and `key`, both json, in the list's order) and the key to go on from. */
 export const pageOfRows = ({ rows, limit }: { rows: SQL; limit: number }) => sql`
@@ -69,7 +69,7 @@ export function answerPage<T>(c: Context, { items, nextCursor }: PageText) {
 }
 
 /** Answers JSON that is text already. */
-export function answerText<T>(c: Context, text: string): Response & TypedResponse<JSONParsed<T>, 200, 'json'> {
+function answerText<T>(c: Context, text: string): Response & TypedResponse<JSONParsed<T>, 200, 'json'> {
   const response: Response = c.body(text, 200, { 'content-type': 'application/json' })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- safe because the text is the JSON of a T, which the tests check for every route
   return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>

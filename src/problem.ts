@@ -157,7 +157,7 @@ const headersOf = (name: ProblemName, status: number): Record<string, string> =>
   return {}
 }
 
-export function answerProblem(c: Context<AppEnv>, { problem: name, extra }: ProblemError): Response {
+function answerProblem(c: Context<AppEnv>, { problem: name, extra }: ProblemError): Response {
   const [status, title, detail] = problems[name]
   const record = c.get('record')
   record.problem = name

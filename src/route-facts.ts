@@ -4,14 +4,14 @@ import type { ProblemName } from './problem.ts'
 
 /** What a route says of itself, gathered from its middleware: the source of the access rules' check at the start, of
  *  405, and of the OpenAPI document. */
-export type RouteFacts = {
+type RouteFacts = {
   description?: RouteDescription
   roles?: readonly ('anyone' | 'staff' | 'patron')[]
   inputs?: { target: 'json' | 'query' | 'param' | 'header'; schema: z.ZodType }[]
   problems?: readonly ProblemName[]
 }
 
-export type RouteDescription = {
+type RouteDescription = {
   summary: string
   description?: string
   tag: string

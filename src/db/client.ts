@@ -51,8 +51,20 @@ type Row = Record<string, unknown>
 
 type Options = { config: Config; onRoundTrip: () => void; checks?: SQL[] }
 
+const connect = ({ databaseUrl, databaseEndpoint }: Config) =>
+  drizzle(neon(databaseUrl, { fetchOptions: { endpoint: databaseEndpoint } }))
+
+/** One a configuration: a client holds settings and no connection, so requests may share it. */
+const clients = new WeakMap<Config, ReturnType<typeof connect>>()
+
+function clientOf(config: Config) {
+  const client = clients.get(config) ?? connect(config)
+  clients.set(config, client)
+  return client
+}
+
 export function openDb({ config, onRoundTrip, checks = [] }: Options): Db {
-  const client = drizzle(neon(config.databaseUrl, { fetchOptions: { endpoint: config.databaseEndpoint } }))
+  const client = clientOf(config)
 
   /** One request, whatever the number of statements; answers the rows of the last. */
   const run = async (statements: SQL[]): Promise<Row[]> => {

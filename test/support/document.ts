@@ -2,8 +2,8 @@ import { Validator } from '@cfworker/json-schema'
 import { routes } from '../../src/app.ts'
 import { describeApi } from '../../src/openapi.ts'
 
-type Response_ = { content?: Record<string, { schema: object }> }
-type Operation = { responses: Record<string, Response_> }
+type Declared = { content?: Record<string, { schema: object; examples?: Record<string, unknown> }> }
+type Operation = { responses: Record<string, Declared> }
 
 const document = JSON.parse(JSON.stringify(describeApi(routes))) as {
   paths: Record<string, Record<string, Operation>>
@@ -21,7 +21,7 @@ const patterns = Object.entries(document.paths)
 
 const validators = new Map<string, Validator>()
 
-/** Throws when an answer has a status that its route does not declare, or a body that its schema does not allow. */
+/** Throws when an answer has a status or a problem that its route does not declare, or a body that its schema does not allow. */
 export function checkAgainstDocument(request: Request, response: Response, body: unknown) {
   const { pathname } = new URL(request.url)
   const method = request.method.toLowerCase()
@@ -36,9 +36,13 @@ export function checkAgainstDocument(request: Request, response: Response, body:
     if (body !== null) throw new Error(`${name} has a body, but none is declared`)
     return
   }
-  const schema = (declared.content[mediaType] ?? declared.content['*/*'])?.schema
+  const { schema, examples } = declared.content[mediaType] ?? declared.content['*/*'] ?? {}
   if (schema === undefined) throw new Error(`${name} answers ${mediaType}, which is not declared`)
   if (!mediaType.endsWith('json')) return
+  if (mediaType === 'application/problem+json') {
+    const problem = (body as { type: string }).type.replace('/problems/', '')
+    if (examples?.[problem] === undefined) throw new Error(`${name} does not declare the problem ${problem}`)
+  }
   const key = `${name} ${mediaType}`
   const validator = validators.get(key) ?? new Validator({ ...schema, components: document.components }, '2020-12')
   validators.set(key, validator)

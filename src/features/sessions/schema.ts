@@ -14,7 +14,7 @@ export const NewSession = z
 export type NewSession = z.infer<typeof NewSession>
 
 /** 256 bits in base64url, after a prefix that scanners for leaked secrets can look for. */
-export const RefreshToken = z.string().regex(/^lrt_[A-Za-z0-9_-]{43}$/, 'is not a refresh token')
+const RefreshToken = z.string().regex(/^lrt_[A-Za-z0-9_-]{43}$/, 'is not a refresh token')
 
 export const Refresh = z
   .strictObject({ refreshToken: RefreshToken.meta({ example: `lrt_${'A'.repeat(43)}` }) })

@@ -6,7 +6,7 @@ import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { OwnChange, User, UserFilter } from './schema.ts'
 
 /** What a row of users is on the wire. */
-export const userJson = sql`json_build_object(
+const userJson = sql`json_build_object(
   'id', u.id,
   'username', u.username,
   'email', u.email,
@@ -18,7 +18,7 @@ export const userJson = sql`json_build_object(
   'createdAt', u.created_at
 )`
 
-export type NewAccount = { username: string; email: string; passwordHash: string; role: User['role'] }
+type NewAccount = { username: string; email: string; passwordHash: string; role: User['role'] }
 
 /** Throws 'username-taken' and 'email-taken'. */
 export function createUser(db: Db, { username, email, passwordHash, role }: NewAccount, claim: Claim | null) {

@@ -23,7 +23,7 @@ const Email = z
   .meta({ example: 'ada@example.org', description: 'Unique without regard to case' })
 
 /** NIST SP 800-63B asks for at least 64 to be allowed; scrypt is fed at most 128. */
-export const NewPassword = z
+const NewPassword = z
   .string()
   .min(12, 'is shorter than 12 characters')
   .max(128, 'is longer than 128 characters')
