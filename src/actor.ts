@@ -46,6 +46,14 @@ export const allow = (...roles: Actor['role'][]) => {
 /** Whose things an actor may touch: their own; staff anyone's, which is null. */
 export const ownerFor = ({ role, userId }: Actor) => (role === 'staff' ? null : userId)
 
+/** Whose things to list: a patron's own; for staff the named user's, or everybody's, which is null. Throws 'forbidden'
+ *  when a patron names a user. */
+export function ownerToList(actor: Actor, userId: string | undefined): string | null {
+  const owner = ownerFor(actor)
+  if (owner !== null && userId !== undefined) throw problem('forbidden')
+  return owner ?? userId ?? null
+}
+
 async function readActor(config: Config, authorization: string | undefined): Promise<Actor> {
   if (authorization === undefined) throw problem('authentication-required')
   const [, token] = /^Bearer ([A-Za-z0-9._-]{1,2048})$/i.exec(authorization) ?? []

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { changesSomething, line, lines } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
+import { timestamp } from '../../timestamp.ts'
 import { Format } from '../copies/schema.ts'
 import { readIsbn } from './isbn.ts'
 
@@ -96,8 +97,6 @@ const Holding = z.object({
   copies: z.int().meta({ description: 'In circulation: on loan, waiting for a patron, or to be had' }),
   available: z.int().meta({ description: 'To be had now' }),
 })
-
-const timestamp = z.iso.datetime({ offset: true })
 
 export const Book = z
   .object({

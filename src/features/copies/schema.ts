@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { changesSomething, line, moment } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
+import { timestamp } from '../../timestamp.ts'
 
 export const Format = z.enum(['physical', 'digital']).meta({ id: 'Format' })
 
@@ -39,8 +40,6 @@ export const CopyChange = z
   .refine(...changesSomething)
   .meta({ id: 'CopyChange', description: 'Fields that are left out stay as they are' })
 export type CopyChange = z.infer<typeof CopyChange>
-
-const timestamp = z.iso.datetime({ offset: true })
 
 export const Copy = z
   .object({

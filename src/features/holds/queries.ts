@@ -1,10 +1,9 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { ownerFor } from '../../actor.ts'
+import { ownerFor, ownerToList } from '../../actor.ts'
 import type { Actor, Db } from '../../db/client.ts'
 import { books, holds } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
-import { problem } from '../../problem.ts'
 import type { Hold, HoldFilter } from './schema.ts'
 
 /** What a row of holds is on the wire. */
@@ -39,14 +38,12 @@ export function getHold(db: Db, { id, actor }: { id: string; actor: Actor }): Pr
 /** In the order of the queues. Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
 export function listHolds(db: Db, { filter, actor }: { filter: HoldFilter; actor: Actor }) {
   const { state, userId, bookId, limit, cursor } = filter
-  const owner = ownerFor(actor)
-  if (owner !== null && userId !== undefined) throw problem('forbidden')
-  const whose = owner ?? userId
+  const owner = ownerToList(actor, userId)
   const after = readCursor(z.int(), cursor)
   const conditions = [
     sql`true`,
     ...(state === undefined ? [] : [state === 'ready' ? sql`h.copy_id is not null` : sql`h.copy_id is null`]),
-    ...(whose === undefined ? [] : [sql`h.user_id = ${whose}`]),
+    ...(owner === null ? [] : [sql`h.user_id = ${owner}`]),
     ...(bookId === undefined ? [] : [sql`h.book_id = ${bookId}`]),
     ...(after === null ? [] : [sql`h.place > ${after}`]),
   ]

@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { PageQuery, pageOf } from '../../page.ts'
+import { timestamp } from '../../timestamp.ts'
 import { Format } from '../copies/schema.ts'
-
-const timestamp = z.iso.datetime({ offset: true })
 
 export const Hold = z
   .object({

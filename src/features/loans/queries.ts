@@ -1,10 +1,9 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { ownerFor } from '../../actor.ts'
+import { ownerFor, ownerToList } from '../../actor.ts'
 import type { Actor, Db } from '../../db/client.ts'
 import { books, loans } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
-import { problem } from '../../problem.ts'
 import type { Loan, LoanFilter } from './schema.ts'
 
 /** What a row of loans is on the wire. */
@@ -38,13 +37,11 @@ export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Pr
 /** Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
 export function listLoans(db: Db, { filter, actor }: { filter: LoanFilter; actor: Actor }) {
   const { state, overdue, userId, bookId, limit, cursor } = filter
-  const owner = ownerFor(actor)
-  if (owner !== null && userId !== undefined) throw problem('forbidden')
-  const whose = owner ?? userId
+  const owner = ownerToList(actor, userId)
   const after = readCursor(z.uuid(), cursor)
   const conditions = [
     state === 'open' ? sql`l.returned_at is null` : sql`l.returned_at is not null`,
-    ...(whose === undefined ? [] : [sql`l.user_id = ${whose}`]),
+    ...(owner === null ? [] : [sql`l.user_id = ${owner}`]),
     ...(bookId === undefined ? [] : [sql`l.book_id = ${bookId}`]),
     ...(overdue === true ? [sql`l.due_at < now()`] : []),
     ...(after === null ? [] : [sql`l.id < ${after}`]),

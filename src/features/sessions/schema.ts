@@ -1,8 +1,7 @@
 import { z } from 'zod'
 import { line } from '../../input.ts'
+import { timestamp } from '../../timestamp.ts'
 import { Password, Role } from '../users/schema.ts'
-
-const timestamp = z.iso.datetime({ offset: true })
 
 export const NewSession = z
   .strictObject({

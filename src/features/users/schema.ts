@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { changesSomething, line } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
+import { timestamp } from '../../timestamp.ts'
 
 /** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
 const Username = z
@@ -39,8 +40,6 @@ export const Password = z
   .meta({ example: 'seven quiet herons wade' })
 
 export const Role = z.enum(['staff', 'patron']).meta({ id: 'Role' })
-
-const timestamp = z.iso.datetime({ offset: true })
 
 export const User = z
   .object({
