@@ -19,6 +19,7 @@ export default defineConfig({
                 CORS_ORIGINS: 'https://app.library.test',
                 DATABASE_URL: inject('databaseUrl'),
                 DATABASE_ENDPOINT: inject('databaseEndpoint'),
+                LABORATORY: inject('laboratory'),
                 ACCESS_TOKEN_KEYS: `now:${key()},before:${key()}`,
                 PASSWORD_SCRYPT_LN: '4',
               },

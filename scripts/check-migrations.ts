@@ -23,7 +23,7 @@ const catalogue = `
   union all
   select 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
   from pg_constraint
-  where connamespace = 'public'::regnamespace and conrelid <> 0 and contype <> 'n'
+  where connamespace = 'public'::regnamespace and conrelid <> 0 and contype not in ('n', 't')
   union all
   select 'index ' || indexname || ' ' || indexdef from pg_indexes where schemaname = 'public'
   order by 1`

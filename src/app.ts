@@ -1,7 +1,14 @@
+import { blocks } from './features/blocks/routes.ts'
 import { books } from './features/books/routes.ts'
+import { checkIns } from './features/check-ins/routes.ts'
 import { copies, copiesOfBook } from './features/copies/routes.ts'
+import { eligibilityForBook } from './features/eligibility/routes.ts'
+import { events } from './features/events/routes.ts'
+import { fees } from './features/fees/routes.ts'
 import { holds } from './features/holds/routes.ts'
+import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
+import { categories, policies } from './features/policies/routes.ts'
 import { service } from './features/service/routes.ts'
 import { sessions } from './features/sessions/routes.ts'
 import { users } from './features/users/routes.ts'
@@ -24,9 +31,17 @@ const routed = app
   .route('/v1/sessions', sessions)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)
+  .route('/v1/books', eligibilityForBook)
   .route('/v1/copies', copies)
   .route('/v1/loans', loans)
   .route('/v1/holds', holds)
+  .route('/v1/fees', fees)
+  .route('/v1/blocks', blocks)
+  .route('/v1/events', events)
+  .route('/v1/check-ins', checkIns)
+  .route('/v1/policies', policies)
+  .route('/v1/categories', categories)
+  .route('/v1/library', library)
   .route(
     '/',
     service(() => (document ??= describeApi(routes))),

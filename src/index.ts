@@ -1,12 +1,10 @@
 import { app } from './app.ts'
 import { configOf } from './config.ts'
-import { clearAway, settleHolds } from './scheduled.ts'
+import { runTasks } from './scheduled.ts'
 
 export default {
   fetch: app.fetch,
   scheduled: async (_event, env) => {
-    const config = configOf(env)
-    await settleHolds(config)
-    await clearAway(config)
+    await runTasks(configOf(env))
   },
 } satisfies ExportedHandler<Env>

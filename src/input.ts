@@ -61,19 +61,27 @@ function inputErrors(target: Target, error: z.core.$ZodError): InputError[] {
   })
 }
 
-/** Parses a part of the request at the door. A path that is not well formed names nothing: 404. */
-export function valid<T extends z.ZodType, Where extends Target>(target: Where, schema: T) {
+/** Parses a part of the request at the door. A path that is not well formed names nothing: 404. An optional body may be
+ *  missing altogether, and counts as one without fields. */
+export function valid<T extends z.ZodType, Where extends Target>(
+  target: Where,
+  schema: T,
+  { optional = false }: { optional?: boolean } = {},
+) {
   const validated = zValidator(target, schema, (result) => {
     if (result.success) return
     if (target === 'param') throw problem('not-found')
     throw problem('invalid-input', { errors: inputErrors(target, result.error) })
   })
   const handler: typeof validated = async (c, next) => {
-    if (target === 'json') await requireStrictJson(c)
+    if (target === 'json' && !(optional && (await isWithoutBody(c)))) await requireStrictJson(c)
     return validated(c, next)
   }
-  return stateFacts(handler, { inputs: [{ target, schema }] })
+  return stateFacts(handler, { inputs: [{ target, schema, optional }] })
 }
+
+const isWithoutBody = async (c: Context) =>
+  c.req.header('content-type') === undefined && (await c.req.arrayBuffer()).byteLength === 0
 
 /** The only way in for a body: application/json, valid UTF-8, valid JSON, no key twice, no __proto__. */
 async function requireStrictJson(c: Context) {

@@ -24,7 +24,21 @@ export function describeApi(routes: Route[]) {
     },
     servers: [{ url: '/' }],
     security: [],
-    tags: ['Books', 'Copies', 'Loans', 'Holds', 'Users', 'Sessions', 'Service'].map((name) => ({ name })),
+    tags: [
+      'Books',
+      'Copies',
+      'Loans',
+      'Holds',
+      'Desk',
+      'Fees',
+      'Blocks',
+      'Policies',
+      'Library',
+      'Events',
+      'Users',
+      'Sessions',
+      'Service',
+    ].map((name) => ({ name })),
     components: {
       securitySchemes: {
         accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From POST /v1/sessions' },
@@ -37,7 +51,7 @@ export function describeApi(routes: Route[]) {
 function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject {
   const { description, roles, inputs } = facts
   const ofTarget = (target: string) => inputs.filter((input) => input.target === target).map(({ schema }) => schema)
-  const [body] = ofTarget('json')
+  const body = inputs.find((input) => input.target === 'json')
   const parameters = {
     path: objectOf(ofTarget('param')),
     query: objectOf(ofTarget('query')),
@@ -50,7 +64,9 @@ function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject 
     tags: [description.tag],
     ...(!roles.includes('anyone') && { security: [{ accessToken: [] }], 'x-roles': [...roles] }),
     requestParams: Object.fromEntries(Object.entries(parameters).filter(([, schema]) => schema !== undefined)),
-    ...(body && { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+    ...(body && {
+      requestBody: { required: body.optional !== true, content: { 'application/json': { schema: body.schema } } },
+    }),
     responses: { ...successesOf(facts), ...refusalsOf(facts) },
   }
 }

@@ -41,6 +41,12 @@ export const problems = {
   'loan-not-found': [404, 'There is no such loan', 'List your loans.'],
   'hold-not-found': [404, 'There is no such hold', 'List your holds.'],
 
+  'block-not-found': [404, 'There is no such block', 'List the blocks of the patron.'],
+  'fee-not-found': [404, 'There is no such fee', 'List the fees of the patron.'],
+  'policy-not-found': [404, 'There is no such policy', 'List the policies.'],
+  'category-not-found': [404, 'There is no such category', 'List the categories, and make it first.'],
+  'calendar-day-not-found': [404, 'The calendar has nothing for that day', 'List the days of the calendar.'],
+
   // Accounts
   'username-taken': [409, 'The username is taken', 'Choose another.'],
   'email-taken': [409, 'The email address is taken', 'Log in, or use another address.'],
@@ -64,10 +70,19 @@ export const problems = {
 
   // Lending
   'no-copy-available': [409, 'No copy is available', 'Try again when one has been returned.'],
-  'copy-not-available': [409, 'The copy is not available', 'It is on loan, or its licence has run out.'],
+  'copy-not-available': [
+    409,
+    'The copy is not available',
+    'It is on loan or lost, or its licence has run out: lend another, or check it in first.',
+  ],
   'already-on-loan': [409, 'The patron has this book', 'Renew that loan instead.'],
   'loan-limit-reached': [409, 'The limit of loans is reached', 'Return something first.'],
   'patron-suspended': [409, 'The patron is suspended', 'Reinstate the account first.'],
+  'account-expired': [409, 'The account has expired', 'Renew it at the library.'],
+  'patron-blocked': [409, 'The patron is blocked', 'Ask at the library, which gave the reason.'],
+  'fee-limit-reached': [409, 'Too much is owed', 'Pay some of the fees.'],
+  'overdue-limit-reached': [409, 'Too many loans are overdue', 'Return what is overdue.'],
+  'loan-claimed-returned': [409, 'The loan is claimed to be returned', 'Find the copy, or take the claim back.'],
   'loan-returned': [409, 'The loan has ended', 'Borrow the book again.'],
   'renewal-limit-reached': [409, 'The limit of renewals is reached', 'Return the book by the day it is due.'],
   'nothing-to-renew': [409, 'A renewal would not extend the loan', 'Renew closer to the day it is due.'],
@@ -77,6 +92,17 @@ export const problems = {
   'no-copy-in-circulation': [409, 'No copy is in circulation', 'Ask at the library.'],
   'already-on-hold': [409, 'The patron is in the queue already', 'See the position in the list of holds.'],
   'hold-limit-reached': [409, 'The limit of holds is reached', 'Cancel one first.'],
+  'hold-ready': [409, 'A copy waits for this hold', 'Collect it, or suspend the hold.'],
+  'date-out-of-range': [409, 'The date cannot be used', 'Name one that is ahead, by a year at most.'],
+
+  // Fees and terms
+  'fee-settled': [409, 'The fee is settled', 'Nothing is owed for it any more.'],
+  'amount-exceeds-balance': [409, 'That is more than is owed', 'Read the fee, and pay or waive its balance at most.'],
+  'policy-exists': [409, 'There is a policy for that category and format', 'Change that one.'],
+  'default-policy': [409, 'The policy for everybody and everything stays', 'Change it instead.'],
+  'category-in-use': [409, 'The category is in use', 'Move its patrons, and remove its policies, first.'],
+  'currency-in-use': [409, 'Fees have been charged in the currency', 'It can be changed only while there are none.'],
+  'time-zone-unknown': [409, 'The time zone is not known', 'Name one of the IANA database, like Europe/London.'],
 
   // Idempotency-Key
   'idempotency-key-spent': [
@@ -102,6 +128,15 @@ export const problems = {
 } as const satisfies Record<string, readonly [status: number, title: string, detail: string]>
 
 export type ProblemName = keyof typeof problems
+
+/** What may speak against a patron, whatever they ask for: the function obstacles_of_patron. */
+export const patronProblems = [
+  'patron-suspended',
+  'account-expired',
+  'patron-blocked',
+  'fee-limit-reached',
+  'overdue-limit-reached',
+] as const satisfies ProblemName[]
 
 export const isProblemName = (name: string): name is ProblemName => Object.hasOwn(problems, name)
 

@@ -7,7 +7,7 @@ import type { ProblemName } from './problem.ts'
 type RouteFacts = {
   description?: RouteDescription
   roles?: readonly ('anyone' | 'staff' | 'patron')[]
-  inputs?: { target: 'json' | 'query' | 'param' | 'header'; schema: z.ZodType }[]
+  inputs?: { target: 'json' | 'query' | 'param' | 'header'; schema: z.ZodType; optional?: boolean }[]
   problems?: readonly ProblemName[]
 }
 

@@ -73,6 +73,37 @@ const calls: Record<string, Ask> = {
   'GET /v1/loans/:id': {},
   'PUT /v1/loans/:id/return': {},
   'POST /v1/loans/:id/renewals': {},
+  'GET /v1/policies': {},
+  'POST /v1/policies': { body: { category: 'of-nobody' } },
+  'GET /v1/policies/:id': {},
+  'PATCH /v1/policies/:id': { body: { loanDays: 1 }, headers: anyVersion },
+  'DELETE /v1/policies/:id': { headers: anyVersion },
+  'GET /v1/categories': {},
+  'PUT /v1/categories/:name': {},
+  'DELETE /v1/categories/:name': {},
+  'GET /v1/library': {},
+  'PATCH /v1/library': { body: { currency: 'EUR' } },
+  'GET /v1/library/days': {},
+  'PUT /v1/library/days/:day': { body: { opens: '00:00', closes: '24:00' } },
+  'DELETE /v1/library/days/:day': {},
+  'POST /v1/fees': { body: { userId: ABSENT, amount: 1, note: 'a test' } },
+  'GET /v1/fees': {},
+  'GET /v1/fees/:id': {},
+  'POST /v1/fees/:id/payments': { body: { amount: 1 } },
+  'POST /v1/fees/:id/waivers': { body: { amount: 1, reason: 'a test' } },
+  'POST /v1/blocks': { body: { userId: ABSENT, reason: 'a test' } },
+  'GET /v1/blocks': {},
+  'DELETE /v1/blocks/:id': {},
+  'GET /v1/events': {},
+  'PUT /v1/loans/:id/claimed-return': {},
+  'DELETE /v1/loans/:id/claimed-return': {},
+  'GET /v1/books/:id/eligibility': {},
+  'PUT /v1/copies/:id/loss': {},
+  'DELETE /v1/copies/:id/loss': {},
+  'POST /v1/check-ins': { body: { barcode: 'NOWHERE' } },
+  'PUT /v1/holds/:id/suspension': { body: { until: '2099-01-01' } },
+  'DELETE /v1/holds/:id/suspension': {},
+  'PUT /v1/holds/:id/position': { body: { position: 1, reason: 'a test' } },
 }
 
 const nameOf = ({ method, path }: Route) => `${method} ${path.replace(/(.)\/$/, '$1')}`
@@ -84,6 +115,7 @@ const callAs = (route: Route, token?: string) => {
     .replace(':isbn', '9780141439518')
     .replace(':name', 'forbidden')
     .replace(':file', 'start.js')
+    .replace(':day', '1999-01-01')
   return ask(route.method, path, { ...calls[nameOf(route)], token })
 }
 

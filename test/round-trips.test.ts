@@ -1,6 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { routes } from '../src/app.ts'
+import type { Block } from '../src/features/blocks/schema.ts'
+import type { Fee } from '../src/features/fees/schema.ts'
+import type { Policy } from '../src/features/policies/schema.ts'
 import {
   aBook,
   aCopy,
@@ -8,6 +11,7 @@ import {
   aLoan,
   aMemberOfStaff,
   aPatron,
+  type Ask,
   ask,
   borrow,
   database,
@@ -38,6 +42,28 @@ type Call = { status: number; trips: number; call: (setting: Setting) => Promise
 
 const unique = () => crypto.randomUUID().slice(0, 13).replaceAll('-', 'x')
 const anyVersion = { 'if-match': '*' }
+const allDay = { opens: '00:00', closes: '24:00' }
+
+async function aCategory({ staff: { token } }: Setting) {
+  const name = `c${unique()}`
+  expect((await ask('PUT', `/v1/categories/${name}`, { token })).status).toBe(200)
+  return name
+}
+
+async function aPolicy(setting: Setting) {
+  const body = { category: await aCategory(setting) }
+  return (await ask<Policy>('POST', '/v1/policies', { token: setting.staff.token, body })).body
+}
+
+const charge = ({ patron, staff }: Setting, how: Ask = {}) =>
+  ask<Fee>('POST', '/v1/fees', {
+    token: staff.token,
+    body: { userId: patron.id, amount: 100, note: 'a test' },
+    ...how,
+  })
+
+const block = ({ patron, staff }: Setting, how: Ask = {}) =>
+  ask<Block>('POST', '/v1/blocks', { token: staff.token, body: { userId: patron.id, reason: 'a test' }, ...how })
 
 /** Prepares, and hands over the call to count. */
 const calls: Record<string, Call> = {
@@ -282,6 +308,220 @@ const calls: Record<string, Call> = {
         update loans set checked_out_at = checked_out_at - interval '9 days', due_at = due_at - interval '9 days'
         where id = ${loan.id}`
       return () => ask('POST', `/v1/loans/${loan.id}/renewals`, { token: s.patron.token })
+    },
+  },
+  'POST /v1/fees': {
+    status: 201,
+    trips: 1,
+    call: async (s) => () => charge(s, { headers: { 'idempotency-key': unique() } }),
+  },
+  'GET /v1/fees': { status: 200, trips: 1, call: async (s) => () => ask('GET', '/v1/fees', { token: s.patron.token }) },
+  'GET /v1/fees/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const fee = await charge(s)
+      return () => ask('GET', `/v1/fees/${fee.body.id}`, { token: s.patron.token })
+    },
+  },
+  'POST /v1/fees/:id/payments': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const fee = await charge(s)
+      const headers = { 'idempotency-key': unique() }
+      return () =>
+        ask('POST', `/v1/fees/${fee.body.id}/payments`, { token: s.staff.token, body: { amount: 100 }, headers })
+    },
+  },
+  'POST /v1/fees/:id/waivers': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const fee = await charge(s)
+      const body = { amount: 100, reason: 'a test' }
+      return () => ask('POST', `/v1/fees/${fee.body.id}/waivers`, { token: s.staff.token, body })
+    },
+  },
+  'POST /v1/blocks': {
+    status: 201,
+    trips: 1,
+    call: async (s) => () => block(s, { headers: { 'idempotency-key': unique() } }),
+  },
+  'GET /v1/blocks': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/blocks', { token: s.patron.token }),
+  },
+  'DELETE /v1/blocks/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const { body } = await block(s)
+      return () => ask('DELETE', `/v1/blocks/${body.id}`, { token: s.staff.token })
+    },
+  },
+  'GET /v1/events': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/events', { token: s.staff.token }),
+  },
+  'PUT /v1/loans/:id/claimed-return': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const loan = await aLoan(s.patron, await aBook())
+      return () => ask('PUT', `/v1/loans/${loan.id}/claimed-return`, { token: s.staff.token })
+    },
+  },
+  'DELETE /v1/loans/:id/claimed-return': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const loan = await aLoan(s.patron, await aBook())
+      return () => ask('DELETE', `/v1/loans/${loan.id}/claimed-return`, { token: s.staff.token })
+    },
+  },
+  'GET /v1/books/:id/eligibility': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}/eligibility`, { token: s.patron.token })
+    },
+  },
+  'PUT /v1/copies/:id/loss': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const loan = await aLoan(s.patron, await aBook())
+      return () => ask('PUT', `/v1/copies/${loan.copyId}/loss`, { token: s.staff.token })
+    },
+  },
+  'DELETE /v1/copies/:id/loss': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const copy = await aCopy(await aBook())
+      await ask('PUT', `/v1/copies/${copy.id}/loss`, { token: s.staff.token })
+      return () => ask('DELETE', `/v1/copies/${copy.id}/loss`, { token: s.staff.token })
+    },
+  },
+  'POST /v1/check-ins': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const { barcode } = await aCopy(await aBook({ copies: 0 }))
+      await ask('POST', '/v1/loans', { token: s.staff.token, body: { barcode, userId: s.patron.id } })
+      return () => ask('POST', '/v1/check-ins', { token: s.staff.token, body: { barcode } })
+    },
+  },
+  'PUT /v1/holds/:id/suspension': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      await aLoan(s.staff, book)
+      const hold = await aHold(s.patron, book)
+      const until = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10)
+      return () => ask('PUT', `/v1/holds/${hold.id}/suspension`, { token: s.patron.token, body: { until } })
+    },
+  },
+  'DELETE /v1/holds/:id/suspension': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      await aLoan(s.staff, book)
+      const hold = await aHold(s.patron, book)
+      return () => ask('DELETE', `/v1/holds/${hold.id}/suspension`, { token: s.patron.token })
+    },
+  },
+  'PUT /v1/holds/:id/position': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      await aLoan(s.staff, book)
+      const hold = await aHold(s.patron, book)
+      const body = { position: 1, reason: 'a test' }
+      return () => ask('PUT', `/v1/holds/${hold.id}/position`, { token: s.staff.token, body })
+    },
+  },
+  'GET /v1/policies': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/policies', { token: s.patron.token }),
+  },
+  'POST /v1/policies': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const category = await aCategory(s)
+      return () => ask('POST', '/v1/policies', { token: s.staff.token, body: { category } })
+    },
+  },
+  'GET /v1/policies/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = await aPolicy(s)
+      return () => ask('GET', `/v1/policies/${id}`, { token: s.patron.token })
+    },
+  },
+  'PATCH /v1/policies/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = await aPolicy(s)
+      return () =>
+        ask('PATCH', `/v1/policies/${id}`, { token: s.staff.token, body: { loanDays: 9 }, headers: anyVersion })
+    },
+  },
+  'DELETE /v1/policies/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const { id } = await aPolicy(s)
+      return () => ask('DELETE', `/v1/policies/${id}`, { token: s.staff.token, headers: anyVersion })
+    },
+  },
+  'GET /v1/categories': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/categories', { token: s.staff.token }),
+  },
+  'PUT /v1/categories/:name': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('PUT', `/v1/categories/${unique()}`, { token: s.staff.token }),
+  },
+  'DELETE /v1/categories/:name': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const category = await aCategory(s)
+      return () => ask('DELETE', `/v1/categories/${category}`, { token: s.staff.token })
+    },
+  },
+  'GET /v1/library': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/library') },
+  'PATCH /v1/library': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('PATCH', '/v1/library', { token: s.staff.token, body: { currency: 'EUR' } }),
+  },
+  'GET /v1/library/days': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/library/days') },
+  'PUT /v1/library/days/:day': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('PUT', '/v1/library/days/1999-01-02', { token: s.staff.token, body: allDay }),
+  },
+  'DELETE /v1/library/days/:day': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      await ask('PUT', '/v1/library/days/1999-01-03', { token: s.staff.token, body: allDay })
+      return () => ask('DELETE', '/v1/library/days/1999-01-03', { token: s.staff.token })
     },
   },
 }

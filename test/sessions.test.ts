@@ -4,7 +4,7 @@ import { base64urlnopad } from '@scure/base'
 import { expect, test, vi } from 'vitest'
 import { configOf } from '../src/config.ts'
 import type { Session, Tokens } from '../src/features/sessions/schema.ts'
-import { clearAway } from '../src/scheduled.ts'
+import { runTasks } from '../src/scheduled.ts'
 import { aPatron, ask, database, logIn, PASSWORD, problemOf } from './support/library.ts'
 
 const tryToLogIn = (username: string, password = PASSWORD, more: object = {}) =>
@@ -327,7 +327,7 @@ test('what has run out is cleared away with all that hangs on it, and nothing el
   await database`update sessions set expires_at = now() where id = ${gone.sessionId}`
   await database`update sessions set expires_at = now() + interval '1 minute' where id = ${kept.sessionId}`
 
-  await clearAway(configOf(env))
+  await runTasks(configOf(env))
 
   const ids = [gone.sessionId, kept.sessionId]
   expect(await database`select id from sessions where id = any (${ids})`).toEqual([{ id: kept.sessionId }])
@@ -349,7 +349,7 @@ test('two runs at once clear away more than a batch without getting in each othe
   await database`
     insert into idempotency_keys (key_hash, fingerprint, created_at)
     select sha256(convert_to(${patron.id} || n, 'utf8')), '', now() - interval '2 days' from generate_series(1, 1500) n`
-  await Promise.all([clearAway(configOf(env)), clearAway(configOf(env))])
+  await Promise.all([runTasks(configOf(env)), runTasks(configOf(env))])
   expect(await database`select id from sessions where user_id = ${patron.id}`).toEqual([{ id: patron.sessionId }])
   expect(
     await database`select count(*)::integer as count from idempotency_keys where created_at < now() - interval '47 hours'`,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import {
   type Connection,
@@ -20,13 +20,30 @@ export type NeonEndpoint = {
   stop: () => Promise<void>
 }
 
+/** `closed`: nothing is sent; `half`: half of it, then the connection is closed; `stalled`: half, and then nothing. */
+export type Answer = {
+  status: number
+  headers?: Record<string, string>
+  body: string
+  sent?: 'closed' | 'half' | 'stalled'
+}
+
+/** What a fault has to do with: the query, which it may run, and that its client has gone. `midway` is a last statement
+ *  before the commit. */
+export type Meeting = {
+  run: (how?: { signal?: AbortSignal; midway?: string; timeLimitMs?: number }) => Promise<Answer>
+  gone: AbortSignal
+}
+
+/** For tests: what goes wrong with a query. Undefined: nothing. */
+export type Faults = { meet: (request: IncomingMessage, meeting: Meeting) => Promise<Answer> | undefined }
+
 type Target = { key: string; config: PoolConfig }
 type Options = { rawText: boolean; arrayMode: boolean; begin: string; echo: Record<string, string> }
 type Statement = { query: string; params: (string | null)[]; arrayMode: boolean }
 type Payload = { batch: boolean; statements: Statement[] }
 type Row = (string | null)[]
 type Result = { tag: string; fields: FieldDef[]; rows: Row[] }
-type Answer = { status: number; headers?: Record<string, string>; body: string }
 
 /** The end of a request that gets no result: `answer` is what the client sees. */
 class Refused extends Error {
@@ -60,10 +77,12 @@ export async function startNeonEndpoint({
   port,
   maxConnections = 20,
   timeLimitMs = 60_000,
+  faults,
 }: {
   port: number
   maxConnections?: number
   timeLimitMs?: number
+  faults?: Faults
 }): Promise<NeonEndpoint> {
   const pools = connectionPools(maxConnections)
   let requests = 0
@@ -71,14 +90,11 @@ export async function startNeonEndpoint({
     if (isQuery(request)) requests += 1
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    void answer({ request, pools, timeLimitMs, signal: gone.signal }).then(({ status, headers, body }) => {
-      response.writeHead(status, {
-        'content-type': 'application/json',
-        'neon-request-id': randomUUID(),
-        ...headers,
-      })
-      response.end(body)
-    })
+    const body = readBody(request)
+    // Whoever does not wait for the body does not want to hear that it broke off.
+    body.catch(() => {})
+    const run: Meeting['run'] = (how) => answer({ request, body, pools, timeLimitMs, signal: gone.signal, ...how })
+    void (faults?.meet(request, { run, gone: gone.signal }) ?? run()).then((answered) => send(response, answered))
   })
   server.maxConnections = 1_000
   // Clients keep connections for later. The one who closes first must be the client: workerd reports a
@@ -105,24 +121,42 @@ export async function startNeonEndpoint({
   }
 }
 
+function send(response: ServerResponse, { status, headers, body, sent }: Answer): void {
+  if (sent === 'closed') return void response.destroy()
+  const bytes = Buffer.from(body)
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+    'neon-request-id': randomUUID(),
+    ...headers,
+  })
+  if (sent === undefined) return void response.end(bytes)
+  response.write(bytes.subarray(0, bytes.length / 2), () => {
+    if (sent === 'half') response.destroy()
+  })
+}
+
 function isQuery(request: IncomingMessage): boolean {
   return request.method === 'POST' && request.url?.split('?', 1)[0] === '/sql'
 }
 
 async function answer({
   request,
+  body,
   ...rest
 }: {
   request: IncomingMessage
+  body: Promise<Buffer>
   pools: Pools
   timeLimitMs: number
   signal: AbortSignal
+  midway?: string
 }): Promise<Answer> {
   try {
     if (!isQuery(request)) throw new Refused({ status: 400, body: '"query is not supported"' })
     const target = targetOf(request.headers)
     const options = optionsOf(request.headers)
-    const payload = payloadOf(await readBody(request), options)
+    const payload = payloadOf(await body, options)
     const results = await execute({ target, options, payload, ...rest })
     return { status: 200, headers: payload.batch ? options.echo : {}, body: bodyOf(results, payload, options) }
   } catch (error) {
@@ -262,6 +296,7 @@ async function execute({
   pools,
   timeLimitMs,
   signal,
+  midway,
 }: {
   target: Target
   options: Options
@@ -269,18 +304,21 @@ async function execute({
   pools: Pools
   timeLimitMs: number
   signal: AbortSignal
+  midway?: string
 }): Promise<Result[]> {
   const client = await connected(pools, target)
-  const begun = batch ? [command(options.begin), ...statements, command('commit')] : statements
+  const last = midway === undefined ? [] : [command(midway)]
+  const isTransaction = batch || midway !== undefined
+  const begun = isTransaction ? [command(options.begin), ...statements, ...last, command('commit')] : statements
   const { outcome, interrupted } = await interruptible({ client, statements: begun, timeLimitMs, signal })
   if (outcome.status === 'fulfilled') {
     giveBack(client, { usable: !interrupted, clean: !leavesTraces(begun, outcome.value) })
-    return batch ? outcome.value.slice(1, -1) : outcome.value
+    return isTransaction ? outcome.value.slice(1, statements.length + 1) : outcome.value
   }
   const error: unknown = outcome.reason
   const said = error instanceof DatabaseError ? error : undefined
   // The locks of a failed batch are gone when its client hears of the failure.
-  if (batch && said !== undefined) await client.query('rollback').catch(() => {})
+  if (isTransaction && said !== undefined) await client.query('rollback').catch(() => {})
   giveBack(client, { usable: !interrupted && said !== undefined, clean: false })
   if (said !== undefined) throw databaseRefusal(400, said)
   throw error instanceof Refused ? error : refusal(400, 'connection closed')

@@ -35,6 +35,9 @@ export type Postgres = {
   /** Ends the connections to the database. Does nothing where there is none. */
   dropDatabase: (name: string) => Promise<void>
   stop: () => Promise<void>
+  /** As a power cut, but for what the operating system has already been given: SIGQUIT ends all its processes at once,
+   *  SIGKILL the first, and the others when they notice. The data stays. */
+  crash: (signal: 'SIGQUIT' | 'SIGKILL') => Promise<void>
 }
 
 /** PostgreSQL refuses to run as root, so for root it runs as this account. */
@@ -44,6 +47,7 @@ const majorVersion = '18'
 const user = 'lectern'
 const readyLimitMs = 30_000
 const initialiseLimitMs = 120_000
+const crashLimitMs = 10_000
 const logLinesKept = 40
 const locationFile = 'location'
 const unfinished = 'initialising-'
@@ -54,17 +58,20 @@ const run = promisify(execFile)
  * A real PostgreSQL 18 from npm, on 127.0.0.1 only. `directory` keeps its data from run to run; for root the data is
  * in /var/tmp (the file `location` in `directory` says where), because the account that PostgreSQL then runs as may
  * not be able to reach the project. A server that a killed run left behind is stopped first. `port` 0 takes any free
- * one. `durable: false` is for tests: a power cut may lose everything, and `stop` deletes the data.
+ * one. `durable: false` is for tests: a power cut may lose everything, and `stop` deletes the data. `settings` are
+ * PostgreSQL's own, and come after those that are made here.
  */
 export async function startPostgres({
   directory,
   port,
   durable,
+  settings = {},
   onLog = () => {},
 }: {
   directory: string
   port: number
   durable: boolean
+  settings?: Record<string, string>
   onLog?: (line: string) => void
 }): Promise<Postgres> {
   const account = await serverAccount()
@@ -77,7 +84,8 @@ export async function startPostgres({
   const password = (await readFile(join(cluster, 'password'), 'utf8')).trim()
   const actualPort = port === 0 ? await freePort() : port
   const urlOf = (database: string) => `postgresql://${user}:${password}@127.0.0.1:${actualPort}/${database}`
-  const server = launch({ binaries, data: join(cluster, 'data'), port: actualPort, durable, account, onLog })
+  const options = serverOptions({ port: actualPort, durable, settings })
+  const server = launch({ binaries, data: join(cluster, 'data'), options, account, onLog })
   try {
     await server.ready(urlOf('postgres'))
   } catch (error) {
@@ -90,6 +98,7 @@ export async function startPostgres({
     url: urlOf('postgres'),
     port: actualPort,
     urlOf,
+    crash: server.crash,
     stop: async () => {
       await server.stop()
       if (!durable) await removePostgres(directory)
@@ -264,19 +273,17 @@ async function initialiseOnce({
 function launch({
   binaries,
   data,
-  port,
-  durable,
+  options,
   account,
   onLog,
 }: {
   binaries: string
   data: string
-  port: number
-  durable: boolean
+  options: string[]
   account: Account | undefined
   onLog: (line: string) => void
 }) {
-  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...settings({ port, durable })], {
+  const child = spawn(join(binaries, 'postgres'), ['-D', data, ...options], {
     ...identity(account),
     env: environment,
     cwd: '/',
@@ -302,10 +309,23 @@ function launch({
       })
       return stopped
     },
+    crash: async (signal: NodeJS.Signals) => {
+      process.removeListener('exit', orphanGuard)
+      child.kill(signal)
+      if (!(await within(exited, crashLimitMs))) throw new Error('PostgreSQL could not be killed.')
+    },
   }
 }
 
-function settings({ port, durable }: { port: number; durable: boolean }): string[] {
+function serverOptions({
+  port,
+  durable,
+  settings,
+}: {
+  port: number
+  durable: boolean
+  settings: Record<string, string>
+}): string[] {
   const chosen = {
     port,
     listen_addresses: '127.0.0.1',
@@ -329,6 +349,7 @@ function settings({ port, durable }: { port: number; durable: boolean }): string
           wal_level: 'minimal',
           max_wal_senders: 0,
         }),
+    ...settings,
   }
   return Object.entries(chosen).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 }

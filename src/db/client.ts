@@ -132,6 +132,10 @@ const constraintProblems: Record<string, ProblemName> = {
   copies_shelf_is_for_physical: 'format-mismatch',
   copies_licence_is_for_digital: 'format-mismatch',
   holds_one_per_user_and_book: 'already-on-hold',
+  fees_balance_never_negative: 'amount-exceeds-balance',
+  policies_one_per_category_and_format: 'policy-exists',
+  policies_category_fkey: 'category-not-found',
+  users_category_fkey: 'category-not-found',
   loans_one_open_per_copy: 'copy-not-available',
   loans_one_open_per_user_and_book: 'already-on-loan',
 }

@@ -1,8 +1,10 @@
 import { type SQL, sql } from 'drizzle-orm'
 import {
   bigint,
+  boolean,
   check,
   customType,
+  date,
   foreignKey,
   index,
   integer,
@@ -12,7 +14,9 @@ import {
   primaryKey,
   smallint,
   text,
+  time,
   timestamp,
+  unique,
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core'
@@ -24,6 +28,7 @@ const bytea = customType<{ data: Uint8Array; driverData: string }>({
   dataType: () => 'bytea',
   toDriver: (bytes) => `\\x${Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')}`,
 })
+const xid8 = customType<{ data: string }>({ dataType: () => 'xid8' })
 const tsvector = customType<{ data: string }>({ dataType: () => 'tsvector' })
 
 const id = () =>
@@ -35,6 +40,89 @@ const madeAt = () => ({
   createdAt: moment('created_at').notNull().defaultNow(),
   updatedAt: moment('updated_at').notNull().defaultNow(),
 })
+
+/** The clock of lending, which is now() but for tests. */
+const clock = sql`clock()`
+
+export const library = pgTable(
+  'library',
+  {
+    onlyOne: boolean('only_one').notNull().default(true),
+    timeZone: text('time_zone').notNull().default('UTC'),
+    currency: text('currency').notNull().default('EUR'),
+  },
+  (t) => [
+    primaryKey({ name: 'library_pkey', columns: [t.onlyOne] }),
+    check('library_is_one', sql`${t.onlyOne}`),
+    check('library_time_zone_bounded', sql`length(${t.timeZone}) between 1 and 64`),
+    check('library_currency_is_a_code', sql`${t.currency} ~ '^[A-Z]{3}$'`),
+  ],
+)
+
+export const openingHours = pgTable(
+  'opening_hours',
+  {
+    weekday: smallint('weekday').notNull(),
+    opens: time('opens'),
+    closes: time('closes'),
+  },
+  (t) => [
+    primaryKey({ name: 'opening_hours_pkey', columns: [t.weekday] }),
+    check('opening_hours_weekday_known', sql`${t.weekday} between 1 and 7`),
+    check('opening_hours_both_or_neither', sql`(${t.opens} is null) = (${t.closes} is null)`),
+    check('opening_hours_in_order', sql`${t.opens} < ${t.closes}`),
+  ],
+)
+
+export const calendarDays = pgTable(
+  'calendar_days',
+  {
+    day: date('day').notNull(),
+    opens: time('opens'),
+    closes: time('closes'),
+    note: text('note'),
+  },
+  (t) => [
+    primaryKey({ name: 'calendar_days_pkey', columns: [t.day] }),
+    check('calendar_days_both_or_neither', sql`(${t.opens} is null) = (${t.closes} is null)`),
+    check('calendar_days_in_order', sql`${t.opens} < ${t.closes}`),
+    check('calendar_days_note_bounded', sql`length(${t.note}) <= 200`),
+  ],
+)
+
+export const categories = pgTable('categories', { name: text('name').notNull() }, (t) => [
+  primaryKey({ name: 'categories_pkey', columns: [t.name] }),
+  check('categories_name_is_plain', sql`${t.name} ~ '^[a-z0-9][a-z0-9-]{0,39}$'`),
+])
+
+export const events = pgTable(
+  'events',
+  {
+    id: bigint('id', { mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    transactionId: xid8('transaction_id')
+      .notNull()
+      .default(sql`pg_current_xact_id()`),
+    occurredAt: moment('occurred_at').notNull().default(clock),
+    kind: text('kind').notNull(),
+    subjectId: uuid('subject_id').notNull(),
+    bookId: uuid('book_id'),
+    copyId: uuid('copy_id'),
+    patronId: uuid('patron_id'),
+    actorRole: text('actor_role', { enum: ['staff', 'patron', 'library'] }).notNull(),
+    actorId: uuid('actor_id'),
+    details: jsonb('details'),
+  },
+  (t) => [
+    primaryKey({ name: 'events_pkey', columns: [t.id] }),
+    check('events_kind_bounded', sql`${t.kind} ~ '^[a-z]+[.][a-z-]{1,40}$'`),
+    check('events_actor_known', sql`${t.actorRole} in ('staff', 'patron', 'library')`),
+    check('events_actor_id_is_of_staff', sql`${t.actorId} is null or ${t.actorRole} = 'staff'`),
+    index('events_by_subject').on(t.subjectId),
+    index('events_by_patron')
+      .on(t.patronId, t.id)
+      .where(sql`${t.patronId} is not null`),
+  ],
+)
 
 export const users = pgTable(
   'users',
@@ -49,9 +137,14 @@ export const users = pgTable(
     suspendedAt: moment('suspended_at'),
     suspensionReason: text('suspension_reason'),
     ...madeAt(),
+    category: text('category').notNull().default('general'),
+    expiresAt: moment('expires_at'),
+    keepHistory: boolean('keep_history').notNull().default(false),
   },
   (t) => [
     primaryKey({ name: 'users_pkey', columns: [t.id] }),
+    foreignKey({ name: 'users_category_fkey', columns: [t.category], foreignColumns: [categories.name] }),
+    index('users_by_category').on(t.category),
     check('users_role_known', sql`${t.role} in ('staff', 'patron')`),
     check('users_username_bounded', sql`length(${t.username}) between 3 and 32`),
     check('users_email_bounded', sql`length(${t.email}) between 3 and 254`),
@@ -195,18 +288,19 @@ export const copies = pgTable(
     callNumber: text('call_number'),
     licenceEndsAt: moment('licence_ends_at'),
     loansLeft: integer('loans_left'),
-    state: text('state', { enum: ['available', 'on_loan', 'on_hold'] })
+    state: text('state', { enum: ['available', 'on_loan', 'on_hold', 'lost', 'expired'] })
       .notNull()
       .default('available'),
     version: integer('version').notNull().default(1),
     ...madeAt(),
     removedAt: moment('removed_at'),
+    inLibraryUses: integer('in_library_uses').notNull().default(0),
   },
   (t) => [
     primaryKey({ name: 'copies_pkey', columns: [t.id] }),
     foreignKey({ name: 'copies_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }),
     check('copies_format_known', sql`${t.format} in ('physical', 'digital')`),
-    check('copies_state_known', sql`${t.state} in ('available', 'on_loan', 'on_hold')`),
+    check('copies_state_known', sql`${t.state} in ('available', 'on_loan', 'on_hold', 'lost', 'expired')`),
     check('copies_physical_has_barcode', sql`(${t.format} = 'physical') = (${t.barcode} is not null)`),
     check('copies_shelf_is_for_physical', sql`${t.format} = 'physical' or ${t.callNumber} is null`),
     check(
@@ -214,7 +308,12 @@ export const copies = pgTable(
       sql`${t.format} = 'digital' or (${t.licenceEndsAt} is null and ${t.loansLeft} is null)`,
     ),
     check('copies_loans_left_never_negative', sql`${t.loansLeft} >= 0`),
-    check('copies_removed_only_when_available', sql`${t.removedAt} is null or ${t.state} = 'available'`),
+    check('copies_removed_only_when_idle', sql`${t.removedAt} is null or ${t.state} not in ('on_loan', 'on_hold')`),
+    check('copies_lost_is_physical', sql`${t.state} <> 'lost' or ${t.format} = 'physical'`),
+    check('copies_expired_is_digital', sql`${t.state} <> 'expired' or ${t.format} = 'digital'`),
+    index('copies_by_licence_end')
+      .on(t.licenceEndsAt)
+      .where(sql`${t.removedAt} is null and ${t.state} in ('available', 'on_hold')`),
     uniqueIndex('copies_barcode_unique')
       .on(t.barcode)
       .where(sql`${t.removedAt} is null`),
@@ -233,9 +332,37 @@ export const policies = pgTable(
     renewalLimit: integer('renewal_limit').notNull(),
     holdLimit: integer('hold_limit').notNull().default(5),
     collectDays: integer('collect_days').notNull().default(7),
+    category: text('category'),
+    format: text('format', { enum: ['physical', 'digital'] }),
+    graceDays: integer('grace_days').notNull().default(0),
+    feePerDay: integer('fee_per_day').notNull().default(0),
+    feeMax: integer('fee_max').notNull().default(0),
+    lostFee: integer('lost_fee').notNull().default(0),
+    feeLimit: integer('fee_limit').default(1000),
+    overdueLimit: integer('overdue_limit').default(3),
+    dueDates: date('due_dates').array().notNull().default([]),
+    overridable: text('overridable')
+      .array()
+      .notNull()
+      .default(['account-expired', 'patron-blocked', 'fee-limit-reached', 'overdue-limit-reached']),
+    version: integer('version').notNull().default(1),
   },
   (t) => [
     primaryKey({ name: 'policies_pkey', columns: [t.id] }),
+    foreignKey({ name: 'policies_category_fkey', columns: [t.category], foreignColumns: [categories.name] }),
+    check('policies_format_known', sql`${t.format} in ('physical', 'digital')`),
+    check('policies_grace_days_bounded', sql`${t.graceDays} between 0 and 60`),
+    check('policies_fee_per_day_bounded', sql`${t.feePerDay} between 0 and 1000000`),
+    check('policies_fee_max_bounded', sql`${t.feeMax} between 0 and 100000000`),
+    check('policies_lost_fee_bounded', sql`${t.lostFee} between 0 and 100000000`),
+    check('policies_fee_limit_bounded', sql`${t.feeLimit} between 1 and 100000000`),
+    check('policies_overdue_limit_bounded', sql`${t.overdueLimit} between 1 and 1000`),
+    check('policies_due_dates_bounded', sql`cardinality(${t.dueDates}) <= 20`),
+    check(
+      'policies_overridable_known',
+      sql`${t.overridable} <@ '{account-expired,patron-blocked,fee-limit-reached,overdue-limit-reached,loan-limit-reached,hold-limit-reached,renewal-limit-reached}'::text[]`,
+    ),
+    unique('policies_one_per_category_and_format').on(t.category, t.format).nullsNotDistinct(),
     check('policies_loan_days_bounded', sql`${t.loanDays} between 1 and 366`),
     check('policies_loan_limit_bounded', sql`${t.loanLimit} between 0 and 1000`),
     check('policies_renewal_limit_bounded', sql`${t.renewalLimit} between 0 and 100`),
@@ -256,8 +383,19 @@ export const loans = pgTable(
     dueAt: moment('due_at').notNull(),
     renewals: integer('renewals').notNull().default(0),
     returnedAt: moment('returned_at'),
+    category: text('category'),
+    graceDays: integer('grace_days').notNull().default(0),
+    feePerDay: integer('fee_per_day').notNull().default(0),
+    feeMax: integer('fee_max').notNull().default(0),
+    claimedReturnedAt: moment('claimed_returned_at'),
+    lostAt: moment('lost_at'),
   },
   (t) => [
+    check('loans_lost_has_ended', sql`${t.lostAt} is null or ${t.lostAt} = ${t.returnedAt}`),
+    check('loans_claim_is_of_an_open_one', sql`${t.claimedReturnedAt} is null or ${t.returnedAt} is null`),
+    index('loans_digital_by_due')
+      .on(t.dueAt)
+      .where(sql`${t.format} = 'digital' and ${t.returnedAt} is null`),
     primaryKey({ name: 'loans_pkey', columns: [t.id] }),
     foreignKey({ name: 'loans_user_fkey', columns: [t.userId], foreignColumns: [users.id] }),
     foreignKey({ name: 'loans_copy_fkey', columns: [t.copyId], foreignColumns: [copies.id] }),
@@ -286,13 +424,18 @@ export const holds = pgTable(
     userId: uuid('user_id').notNull(),
     bookId: uuid('book_id').notNull(),
     format: text('format', { enum: ['physical', 'digital'] }),
-    place: bigint('place', { mode: 'number' }).notNull().generatedAlwaysAsIdentity(),
+    place: bigint('place', { mode: 'number' }).notNull().generatedByDefaultAsIdentity(),
     placedAt: moment('placed_at').notNull().defaultNow(),
     copyId: uuid('copy_id'),
     readyAt: moment('ready_at'),
     collectBy: moment('collect_by'),
+    suspendedUntil: date('suspended_until'),
   },
   (t) => [
+    check('holds_ready_is_not_suspended', sql`${t.copyId} is null or ${t.suspendedUntil} is null`),
+    index('holds_by_suspension')
+      .on(t.suspendedUntil)
+      .where(sql`${t.suspendedUntil} is not null`),
     primaryKey({ name: 'holds_pkey', columns: [t.id] }),
     foreignKey({ name: 'holds_user_fkey', columns: [t.userId], foreignColumns: [users.id] }),
     foreignKey({ name: 'holds_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }),
@@ -325,5 +468,93 @@ export const idempotencyKeys = pgTable(
     check('idempotency_keys_hash_is_sha256', sql`length(${t.keyHash}) = 32`),
     index('idempotency_keys_by_subject').on(t.subjectId),
     index('idempotency_keys_by_age').on(t.createdAt),
+  ],
+)
+
+export const blocks = pgTable(
+  'blocks',
+  {
+    id: id(),
+    userId: uuid('user_id').notNull(),
+    reason: text('reason').notNull(),
+    createdAt: moment('created_at').notNull().default(clock),
+    endsAt: moment('ends_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'blocks_pkey', columns: [t.id] }),
+    foreignKey({ name: 'blocks_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete('cascade'),
+    check('blocks_reason_bounded', sql`length(${t.reason}) between 1 and 500`),
+    index('blocks_by_user').on(t.userId, t.id),
+    index('blocks_by_end')
+      .on(t.endsAt)
+      .where(sql`${t.endsAt} is not null`),
+  ],
+)
+
+export const pastLoans = pgTable(
+  'past_loans',
+  { userId: uuid('user_id').notNull(), loanId: uuid('loan_id').notNull() },
+  (t) => [
+    primaryKey({ name: 'past_loans_pkey', columns: [t.userId, t.loanId] }),
+    foreignKey({ name: 'past_loans_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete('cascade'),
+    foreignKey({ name: 'past_loans_loan_fkey', columns: [t.loanId], foreignColumns: [loans.id] }),
+  ],
+)
+
+export const fees = pgTable(
+  'fees',
+  {
+    id: id(),
+    userId: uuid('user_id'),
+    loanId: uuid('loan_id'),
+    kind: text('kind', { enum: ['overdue', 'lost', 'other'] }).notNull(),
+    note: text('note'),
+    balance: bigint('balance', { mode: 'number' }).notNull().default(0),
+    createdAt: moment('created_at').notNull().default(clock),
+    settledAt: moment('settled_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'fees_pkey', columns: [t.id] }),
+    foreignKey({ name: 'fees_user_fkey', columns: [t.userId], foreignColumns: [users.id] }),
+    foreignKey({ name: 'fees_loan_fkey', columns: [t.loanId], foreignColumns: [loans.id] }),
+    check('fees_kind_known', sql`${t.kind} in ('overdue', 'lost', 'other')`),
+    check('fees_note_bounded', sql`length(${t.note}) <= 500`),
+    check('fees_balance_never_negative', sql`${t.balance} >= 0`),
+    check(
+      'fees_settled_is_nobodys',
+      sql`(${t.settledAt} is null) = (${t.userId} is not null) and (${t.settledAt} is null or (${t.loanId} is null and ${t.balance} = 0))`,
+    ),
+    index('fees_by_user')
+      .on(t.userId, t.id)
+      .where(sql`${t.userId} is not null`),
+    index('fees_by_loan')
+      .on(t.loanId)
+      .where(sql`${t.loanId} is not null`),
+  ],
+)
+
+export const feeEntries = pgTable(
+  'fee_entries',
+  {
+    id: id(),
+    feeId: uuid('fee_id').notNull(),
+    kind: text('kind', { enum: ['charge', 'payment', 'waiver'] }).notNull(),
+    amount: bigint('amount', { mode: 'number' }).notNull(),
+    reason: text('reason'),
+    actorId: uuid('actor_id'),
+    createdAt: moment('created_at').notNull().default(clock),
+  },
+  (t) => [
+    primaryKey({ name: 'fee_entries_pkey', columns: [t.id] }),
+    foreignKey({ name: 'fee_entries_fee_fkey', columns: [t.feeId], foreignColumns: [fees.id] }),
+    check('fee_entries_kind_known', sql`${t.kind} in ('charge', 'payment', 'waiver')`),
+    check('fee_entries_amount_bounded', sql`${t.amount} between -100000000 and 100000000`),
+    check(
+      'fee_entries_sign_is_of_kind',
+      sql`case when ${t.kind} = 'charge' then ${t.amount} > 0 else ${t.amount} < 0 end`,
+    ),
+    check('fee_entries_waiver_has_reason', sql`${t.kind} <> 'waiver' or ${t.reason} is not null`),
+    check('fee_entries_reason_bounded', sql`length(${t.reason}) between 1 and 500`),
+    index('fee_entries_by_fee').on(t.feeId, t.id),
   ],
 )

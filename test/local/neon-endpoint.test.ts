@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,9 +7,11 @@ import { sql as raw } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { Client } from 'pg'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { startNeonEndpoint, type NeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { startPostgres, type Postgres } from '../../scripts/local/postgres.ts'
+import { type FaultName, faultNames } from '../support/commands.ts'
+import { newFaults } from './faults.ts'
 
 let directory: string
 let postgres: Postgres
@@ -511,6 +514,70 @@ test('a PostgreSQL that does not answer is an error of the server, also after it
   await expect(sql`select 1`).rejects.toThrow(/HTTP status 500.*Couldn't connect to compute node/)
   await rm(own, { recursive: true })
 }, 60_000)
+
+/** What its client sees, and how often the query takes effect. */
+const consequences: Record<FaultName, { seen: string; effects: number }> = {
+  refuse: { seen: 'lost', effects: 0 },
+  'delay-before': { seen: 'late', effects: 0 },
+  'run-late': { seen: 'late', effects: 1 },
+  stuck: { seen: 'late', effects: 0 },
+  'delay-after': { seen: 'late', effects: 1 },
+  'drop-answer': { seen: 'lost', effects: 1 },
+  'half-answer': { seen: '200, then lost', effects: 1 },
+  'stall-answer': { seen: '200, then late', effects: 1 },
+  'error-500': { seen: '500 {"message":"internal error","code":""}', effects: 0 },
+  'error-500-after': { seen: '500 {"message":"internal error","code":""}', effects: 1 },
+  html: { seen: '200 <!doctype html><title>Hello</title>', effects: 0 },
+  'html-after': { seen: '200 <!doctype html><title>Hello</title>', effects: 1 },
+  'too-many': { seen: '429 {"message":"Too many requests.","code":""}', effects: 0 },
+  'too-large': { seen: '507 {"message":"response is too large (max is 67108864 bytes)","code":""}', effects: 1 },
+  'cancel-midway': { seen: '400 57014', effects: 0 },
+}
+
+describe('on purpose', () => {
+  const faults = newFaults()
+  let faulty: NeonEndpoint
+
+  beforeAll(async () => {
+    faulty = await startNeonEndpoint({ port: 0, faults })
+  })
+  afterAll(() => faulty.stop())
+
+  const seen = async (address: string, body: unknown) => {
+    const failed = ({ name }: Error) => (name === 'TimeoutError' ? 'late' : 'lost')
+    const signal = AbortSignal.timeout(1_000)
+    const headers = { 'Neon-Connection-String': url }
+    const response = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body), signal }).catch(failed)
+    if (typeof response === 'string') return response
+    const answer = await response.text().catch((error: Error) => error)
+    if (answer instanceof Error) return `${response.status}, then ${failed(answer)}`
+    return `${response.status} ${/"code":"(\w+)"/.exec(answer)?.[1] ?? answer}`
+  }
+
+  test.each(faultNames)('%s', async (fault) => {
+    const insert = { query: `insert into shelf (id, name) select count(*), 'Emma' from shelf` }
+    for (const body of [insert, { queries: [insert] }]) {
+      await observer.query('delete from shelf')
+      const run = randomUUID()
+      expect(await seen(`${faulty.url}?fault=${fault}&times=1&run=${run}`, body)).toBe(consequences[fault].seen)
+      await faults.over(run)
+      expect((await observer.query('select from shelf')).rowCount).toBe(consequences[fault].effects)
+    }
+  })
+
+  test('a run meets its fault as often as it asked for', async () => {
+    const address = `${faulty.url}?fault=too-many&times=2&run=${randomUUID()}`
+    const answers = []
+    for (let i = 0; i < 4; i += 1) answers.push((await seen(address, { query: 'select 1' })).slice(0, 3))
+    expect(answers).toEqual(['429', '429', '200', '200'])
+  })
+
+  test('an unknown fault is refused, and an endpoint without faults meets none', async () => {
+    const query = '?fault=nonsense&times=1&run=1'
+    expect(await seen(faulty.url + query, { query: 'select 1' })).toMatch(/^400 .*no fault: nonsense/)
+    expect(await seen(endpoint.url + query, { query: 'select 1' })).toMatch(/^200 /)
+  })
+})
 
 async function post(body: unknown, headers: Record<string, string> = {}, to = endpoint): Promise<Response> {
   return fetch(to.url, {

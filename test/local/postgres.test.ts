@@ -32,6 +32,18 @@ test('what was written is there after a restart, under the same password', async
   await second.stop()
 })
 
+test.each(['SIGQUIT', 'SIGKILL'] as const)('what was committed is there after a crash by %s', async (signal) => {
+  const first = await startPostgres({ directory, port: 0, durable: true, settings: { application_name: 'crash' } })
+  const url = await first.createDatabase('library')
+  expect(await query(url, 'show application_name')).toEqual([{ application_name: 'crash' }])
+  await query(url, 'create table shelf as select 7 as id')
+  await first.crash(signal)
+  await expect(query(url, 'select')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  const second = await startPostgres({ directory, port: first.port, durable: true })
+  expect(await query(url, 'select id from shelf')).toEqual([{ id: 7 }])
+  await second.stop()
+})
+
 test('text is UTF-8 and sorts by code point, and times are in UTC, whatever the machine says', async () => {
   const postgres = await startPostgres({ directory, port: 0, durable: false })
   const [row] = await query(

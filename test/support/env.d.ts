@@ -1,5 +1,8 @@
+/// <reference types="@cloudflare/vitest-plugin/types" />
+
 declare namespace Cloudflare {
   interface Env {
     DATABASE_ENDPOINT: string
+    LABORATORY: string
   }
 }

@@ -5,15 +5,21 @@ import type { TestProject } from 'vitest/node'
 import { migrate } from '../../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort, startPostgres } from '../../scripts/local/postgres.ts'
+import { newFaults } from '../local/faults.ts'
+import { startLaboratory } from '../local/laboratory.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     databaseUrl: string
     databaseEndpoint: string
+    laboratory: string
   }
 }
 
-/** A PostgreSQL and a Neon endpoint of this run's own. */
+/** The database that all others are copies of: nobody connects to it. */
+const template = 'migrated'
+
+/** A PostgreSQL, a Neon endpoint and a laboratory of this run's own. */
 export default async function setup(project: TestProject) {
   const directory = await mkdtemp(join(tmpdir(), 'lectern-test-'))
   const postgres = await startPostgres({
@@ -21,12 +27,16 @@ export default async function setup(project: TestProject) {
     port: await freePort(),
     durable: false,
   })
-  const databaseUrl = await postgres.createDatabase('lectern')
-  await migrate(databaseUrl)
-  const endpoint = await startNeonEndpoint({ port: 0 })
+  await migrate(await postgres.createDatabase(template))
+  const databaseUrl = await postgres.createDatabase('lectern', { template })
+  const faults = newFaults()
+  const endpoint = await startNeonEndpoint({ port: 0, faults })
+  const laboratory = await startLaboratory({ postgres, faults, template, directory: join(directory, 'servers') })
   project.provide('databaseUrl', databaseUrl)
   project.provide('databaseEndpoint', endpoint.url)
+  project.provide('laboratory', laboratory.url)
   return async () => {
+    await laboratory.stop()
     await endpoint.stop()
     await postgres.stop()
     await rm(directory, { recursive: true, force: true })

@@ -1,14 +1,14 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { Claim, Db } from '../../db/client.ts'
-import { integerArray } from '../../db/parameters.ts'
+import { integerArray, jsonb } from '../../db/parameters.ts'
 import { copies } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
-import { isOneOf, type Versions } from '../../versions.ts'
+import type { Versions } from '../../versions.ts'
 import type { Copy, CopyChange, CopyFilter, NewCopy } from './schema.ts'
 
 /** What a row of copies is on the wire. */
-const copyJson = sql`json_build_object(
+export const copyJson = sql`json_build_object(
   'id', c.id,
   'bookId', c.book_id,
   'format', c.format,
@@ -16,7 +16,8 @@ const copyJson = sql`json_build_object(
   'callNumber', c.call_number,
   'licenceEndsAt', c.licence_ends_at,
   'loansLeft', c.loans_left,
-  'state', case when circulates(c) then c.state else 'expired' end,
+  'state', case when circulates(c) or c.state = 'lost' then c.state else 'expired' end,
+  'inLibraryUses', c.in_library_uses,
   'version', c.version,
   'createdAt', c.created_at,
   'updatedAt', c.updated_at
@@ -68,36 +69,30 @@ export function listCopies(db: Db, { bookId, limit, cursor }: CopyFilter & { boo
   )
 }
 
-/** Throws 'copy-not-found', 'precondition-failed', 'barcode-taken', 'format-mismatch'. */
+/** A licence that lends again serves the queue at once. Throws 'copy-not-found', 'precondition-failed', 'barcode-taken',
+ *  'format-mismatch'. */
 export function changeCopy(
   db: Db,
   { id, versions, change }: { id: string; versions: Versions; change: CopyChange },
 ): Promise<Copy> {
-  const { barcode, callNumber, licenceEndsAt, loansLeft } = change
-  const assignments = [
-    sql`version = version + 1`,
-    sql`updated_at = now()`,
-    ...(barcode === undefined ? [] : [sql`barcode = ${barcode}`]),
-    ...(callNumber === undefined ? [] : [sql`call_number = ${callNumber}`]),
-    ...(licenceEndsAt === undefined ? [] : [sql`licence_ends_at = ${licenceEndsAt}`]),
-    ...(loansLeft === undefined ? [] : [sql`loans_left = ${loansLeft}`]),
-  ]
   return db.one(sql`
-    with c as (
-      update ${copies}
-      set ${sql.join(assignments, sql`, `)}
-      where id = ${id} and removed_at is null and ${isOneOf(versions)}
-      returning *
-    )
-    select coalesce(
-      (select ${copyJson} from (select (c::${copies}).* from c) as c),
-      refuse_json(
-        case
-          when exists (select from ${copies} where id = ${id} and removed_at is null) then 'precondition-failed'
-          else 'copy-not-found'
-        end
-      )
-    ) as body`)
+    select ${copyJson} as body
+    from change_copy(${id}, ${integerArray(versions)}, ${jsonb(change)}) c`)
+}
+
+/** Takes a copy out of circulation, ends its loan and charges for it. Throws 'copy-not-found', 'format-mismatch' for a
+ *  digital one. */
+export function declareLost(db: Db, { id }: { id: string }): Promise<Copy> {
+  return db.one(sql`
+    select ${copyJson} as body
+    from lose_copy(${id}) c`)
+}
+
+/** Brings a lost copy back, and waives what is still owed for it. Throws 'copy-not-found'. */
+export function declareFound(db: Db, { id }: { id: string }): Promise<Copy> {
+  return db.one(sql`
+    select ${copyJson} as body
+    from find_copy(${id}) c`)
 }
 
 /** Throws 'copy-not-found', 'precondition-failed', 'copy-on-loan'. */

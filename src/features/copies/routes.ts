@@ -5,7 +5,7 @@ import { IdParam, valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { etagOf, ifMatch } from '../../versions.ts'
-import { changeCopy, createCopy, getCopy, listCopies, removeCopy } from './queries.ts'
+import { changeCopy, createCopy, declareFound, declareLost, getCopy, listCopies, removeCopy } from './queries.ts'
 import { Copy, CopyChange, CopyFilter, CopyPage, NewCopy } from './schema.ts'
 
 const tag = 'Copies'
@@ -103,5 +103,38 @@ export const copies = factory
     async (c) => {
       await removeCopy(c.var.db, { ...c.req.valid('param'), versions: c.var.versions })
       return c.body(null, 204)
+    },
+  )
+  .put(
+    '/:id/loss',
+    describeRoute({
+      tag: 'Desk',
+      summary: 'Declare a copy lost',
+      description:
+        'Idempotent. It leaves circulation; its loan ends, and the patron is charged what the policy says. A hold that it waited for waits again, in its place.',
+      responses: { 200: { description: 'The copy, lost', schema: Copy, headers: { ETag: 'Its version' } } },
+      problems: ['copy-not-found', 'format-mismatch', 'busy'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    async (c) => {
+      const copy = await declareLost(c.var.db, c.req.valid('param'))
+      return c.json(copy, 200, { etag: etagOf(copy.version) })
+    },
+  )
+  .delete(
+    '/:id/loss',
+    describeRoute({
+      tag: 'Desk',
+      summary: 'Declare a lost copy found',
+      description: 'Idempotent. It goes to the first hold or the shelf. What is still owed for its loss is waived.',
+      responses: { 200: { description: 'The copy, found', schema: Copy, headers: { ETag: 'Its version' } } },
+      problems: ['copy-not-found'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    async (c) => {
+      const copy = await declareFound(c.var.db, c.req.valid('param'))
+      return c.json(copy, 200, { etag: etagOf(copy.version) })
     },
   )

@@ -6,7 +6,7 @@ import { timestamp } from '../../timestamp.ts'
 export const Format = z.enum(['physical', 'digital']).meta({ id: 'Format' })
 
 /** What Code 39, Code 128 and the common 14-digit labels of libraries hold. */
-const Barcode = z
+export const Barcode = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9 .$/+%_-]{0,46}[A-Za-z0-9]$/, 'is not 2 to 48 letters, digits and . $ / + % - _')
   .meta({ example: '30112045123456' })
@@ -51,8 +51,9 @@ export const Copy = z
     licenceEndsAt: timestamp.nullable(),
     loansLeft: z.int().nullable(),
     state: z
-      .enum(['available', 'on_loan', 'on_hold', 'expired'])
+      .enum(['available', 'on_loan', 'on_hold', 'lost', 'expired'])
       .meta({ description: 'on_hold: waits for a patron; expired: a licence that has run out' }),
+    inLibraryUses: z.int().meta({ description: 'How often it was checked in without having been on loan' }),
     version: z.int(),
     createdAt: timestamp,
     updatedAt: timestamp,

@@ -5,17 +5,17 @@ import { holdJson } from './queries.ts'
 import type { Hold, NewHold } from './schema.ts'
 
 /** Puts a patron at the end of a book's queue. The function place_hold holds the rules. Throws 'forbidden' for a patron who
- *  names another, and the problems that place_hold names. */
+ *  names another or overrides, and the problems that place_hold names. */
 export function placeHold(
   db: Db,
-  { bookId, format, userId, actor }: NewHold & { actor: Actor },
+  { bookId, format, userId, override, actor }: NewHold & { actor: Actor },
   claim: Claim | null,
 ): Promise<Hold> {
-  if (userId !== undefined && actor.role !== 'staff') throw problem('forbidden')
+  if ((userId !== undefined || override !== undefined) && actor.role !== 'staff') throw problem('forbidden')
   return db.make(
     sql`
       select ${holdJson} as body
-      from place_hold(${userId ?? actor.userId}, ${bookId}, ${format ?? null}) h`,
+      from place_hold(${userId ?? actor.userId}, ${bookId}, ${format ?? null}, ${override?.reason ?? null}) h`,
     claim,
   )
 }

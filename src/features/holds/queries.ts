@@ -13,8 +13,14 @@ export const holdJson = sql`json_build_object(
   'bookTitle', (select b.title from ${books} b where b.id = h.book_id),
   'userId', h.user_id,
   'format', h.format,
-  'state', case when h.copy_id is null then 'waiting' else 'ready' end,
+  'state', case
+    when h.copy_id is not null then 'ready'
+    when waits(h) then 'waiting'
+    else 'suspended'
+  end,
   'position', hold_position(h),
+  'forecast', hold_forecast(h),
+  'suspendedUntil', h.suspended_until,
   'placedAt', h.placed_at,
   'copyId', h.copy_id,
   'readyAt', h.ready_at,
@@ -35,6 +41,12 @@ export function getHold(db: Db, { id, actor }: { id: string; actor: Actor }): Pr
     ) as body`)
 }
 
+const inState = {
+  ready: sql`h.copy_id is not null`,
+  waiting: sql`waits(h)`,
+  suspended: sql`h.copy_id is null and not waits(h)`,
+}
+
 /** In the order of the queues. Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
 export function listHolds(db: Db, { filter, actor }: { filter: HoldFilter; actor: Actor }) {
   const { state, userId, bookId, limit, cursor } = filter
@@ -42,7 +54,7 @@ export function listHolds(db: Db, { filter, actor }: { filter: HoldFilter; actor
   const after = readCursor(z.int(), cursor)
   const conditions = [
     sql`true`,
-    ...(state === undefined ? [] : [state === 'ready' ? sql`h.copy_id is not null` : sql`h.copy_id is null`]),
+    ...(state === undefined ? [] : [inState[state]]),
     ...(owner === null ? [] : [sql`h.user_id = ${owner}`]),
     ...(bookId === undefined ? [] : [sql`h.book_id = ${bookId}`]),
     ...(after === null ? [] : [sql`h.place > ${after}`]),

@@ -3,11 +3,15 @@ import { factory } from '../../factory.ts'
 import { idempotent } from '../../idempotency.ts'
 import { IdParam, valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
+import { patronProblems } from '../../problem.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { cancelHold } from './cancel-hold.ts'
+import { moveHold } from './move-hold.ts'
 import { placeHold } from './place-hold.ts'
 import { getHold, listHolds } from './queries.ts'
-import { Hold, HoldFilter, HoldPage, NewHold } from './schema.ts'
+import { resumeHold } from './resume-hold.ts'
+import { Hold, HoldFilter, HoldMove, HoldPage, HoldSuspension, NewHold } from './schema.ts'
+import { suspendHold } from './suspend-hold.ts'
 
 const tag = 'Holds'
 
@@ -24,7 +28,7 @@ export const holds = factory
         'forbidden',
         'user-not-found',
         'book-not-found',
-        'patron-suspended',
+        ...patronProblems,
         'already-on-hold',
         'already-on-loan',
         'hold-limit-reached',
@@ -80,4 +84,45 @@ export const holds = factory
       await cancelHold(c.var.db, { ...c.req.valid('param'), actor: c.var.actor })
       return c.body(null, 204)
     },
+  )
+  .put(
+    '/:id/suspension',
+    describeRoute({
+      tag,
+      summary: 'Suspend a hold until a day',
+      description: 'It keeps its place and is passed over. A copy that waits for it goes to the next.',
+      responses: { 200: { description: 'The hold, suspended', schema: Hold } },
+      problems: ['hold-not-found', 'date-out-of-range'],
+    }),
+    allow('patron', 'staff'),
+    valid('param', IdParam),
+    valid('json', HoldSuspension),
+    async (c) =>
+      c.json(await suspendHold(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json'), actor: c.var.actor }), 200),
+  )
+  .delete(
+    '/:id/suspension',
+    describeRoute({
+      tag,
+      summary: 'Let a suspended hold wait again',
+      responses: { 200: { description: 'The hold', schema: Hold } },
+      problems: ['hold-not-found'],
+    }),
+    allow('patron', 'staff'),
+    valid('param', IdParam),
+    async (c) => c.json(await resumeHold(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+  )
+  .put(
+    '/:id/position',
+    describeRoute({
+      tag,
+      summary: 'Move a hold in its queue',
+      description: 'Those between move by one. The reason is kept in the events.',
+      responses: { 200: { description: 'The hold in its new position', schema: Hold } },
+      problems: ['hold-not-found', 'hold-ready'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    valid('json', HoldMove),
+    async (c) => c.json(await moveHold(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json') }), 200),
   )

@@ -5,17 +5,19 @@ import { loanJson } from './queries.ts'
 import type { Loan, NewLoan } from './schema.ts'
 
 /** Lends any copy of a book to the actor or, at the desk, the copy with a barcode to a patron. The function check_out
- *  holds the rules. Throws 'forbidden' for a patron at the desk, and the problems that check_out names. */
+ *  holds the rules. Throws 'forbidden' for a patron at the desk or with an override, and the problems that check_out names. */
 export function checkOut(
   db: Db,
-  { bookId, format, barcode, userId, actor }: NewLoan & { actor: Actor },
+  { bookId, format, barcode, userId, override, actor }: NewLoan & { actor: Actor },
   claim: Claim | null,
 ): Promise<Loan> {
-  if (barcode !== undefined && actor.role !== 'staff') throw problem('forbidden')
+  if ((barcode !== undefined || override !== undefined) && actor.role !== 'staff') throw problem('forbidden')
   return db.make(
     sql`
       select ${loanJson} as body
-      from check_out(${userId ?? actor.userId}, ${bookId ?? null}, ${format ?? null}, ${barcode ?? null}) l`,
+      from check_out(
+        ${userId ?? actor.userId}, ${bookId ?? null}, ${format ?? null}, ${barcode ?? null}, ${override?.reason ?? null}
+      ) l`,
     claim,
   )
 }

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { ownerFor, ownerToList } from '../../actor.ts'
 import type { Actor, Db } from '../../db/client.ts'
-import { books, loans } from '../../db/schema.ts'
+import { books, loans, pastLoans } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { Loan, LoanFilter } from './schema.ts'
 
@@ -17,8 +17,14 @@ export const loanJson = sql`json_build_object(
   'checkedOutAt', l.checked_out_at,
   'dueAt', l.due_at,
   'renewals', l.renewals,
-  'returnedAt', l.returned_at
+  'returnedAt', l.returned_at,
+  'lostAt', l.lost_at,
+  'claimedReturnedAt', l.claimed_returned_at,
+  'accruedFee', accrued_fee(l)
 )`
+
+const isInHistoryOf = (userId: string) =>
+  sql`exists (select from ${pastLoans} p where p.user_id = ${userId} and p.loan_id = l.id)`
 
 /** Throws 'loan-not-found', for somebody else's too. */
 export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Loan> {
@@ -28,20 +34,23 @@ export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Pr
       (
         select ${loanJson}
         from ${loans} l
-        where l.id = ${id} ${owner === null ? sql`` : sql`and l.user_id = ${owner}`}
+        where l.id = ${id} ${owner === null ? sql`` : sql`and (l.user_id = ${owner} or ${isInHistoryOf(owner)})`}
       ),
       refuse_json('loan-not-found')
     ) as body`)
 }
 
-/** Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
+/** Patrons see their own, and returned ones if they keep a history, which staff do not see. Throws 'forbidden' when a
+ *  patron asks for somebody's. */
 export function listLoans(db: Db, { filter, actor }: { filter: LoanFilter; actor: Actor }) {
   const { state, overdue, userId, bookId, limit, cursor } = filter
   const owner = ownerToList(actor, userId)
   const after = readCursor(z.uuid(), cursor)
   const conditions = [
     state === 'open' ? sql`l.returned_at is null` : sql`l.returned_at is not null`,
-    ...(owner === null ? [] : [sql`l.user_id = ${owner}`]),
+    ...(owner === null
+      ? []
+      : [state === 'returned' && owner === actor.userId ? isInHistoryOf(owner) : sql`l.user_id = ${owner}`]),
     ...(bookId === undefined ? [] : [sql`l.book_id = ${bookId}`]),
     ...(overdue === true ? [sql`l.due_at < now()`] : []),
     ...(after === null ? [] : [sql`l.id < ${after}`]),

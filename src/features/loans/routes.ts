@@ -3,12 +3,14 @@ import { factory } from '../../factory.ts'
 import { idempotent } from '../../idempotency.ts'
 import { IdParam, valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
+import { patronProblems } from '../../problem.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { checkIn } from './check-in.ts'
 import { checkOut } from './check-out.ts'
+import { claimReturned } from './claim-returned.ts'
 import { getLoan, listLoans } from './queries.ts'
 import { renew } from './renew.ts'
-import { Loan, LoanFilter, LoanPage, NewLoan } from './schema.ts'
+import { Loan, LoanFilter, LoanPage, NewLoan, Renewal } from './schema.ts'
 
 const tag = 'Loans'
 
@@ -31,7 +33,7 @@ export const loans = factory
         'copy-waits-for-another',
         'already-on-loan',
         'loan-limit-reached',
-        'patron-suspended',
+        ...patronProblems,
       ],
     }),
     allow('patron', 'staff'),
@@ -47,7 +49,8 @@ export const loans = factory
     describeRoute({
       tag,
       summary: 'List loans',
-      description: "A patron's own; for staff anyone's. A returned loan belongs to nobody, so only staff list those.",
+      description:
+        "A patron's own; for staff anyone's. A returned loan is nobody's: staff list those without their patrons, and patrons those of the history that they have chosen to keep.",
       responses: { 200: { description: 'A page of loans, the newest first', schema: LoanPage } },
       problems: ['forbidden'],
     }),
@@ -92,11 +95,44 @@ export const loans = factory
         'others-are-waiting',
         'renewal-limit-reached',
         'nothing-to-renew',
-        'patron-suspended',
+        'loan-claimed-returned',
+        'forbidden',
+        ...patronProblems,
       ],
     }),
     allow('patron', 'staff'),
     valid('param', IdParam),
+    valid('json', Renewal, { optional: true }),
     idempotent(),
-    async (c) => c.json(await renew(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }, c.var.claim), 201),
+    async (c) =>
+      c.json(
+        await renew(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json'), actor: c.var.actor }, c.var.claim),
+        201,
+      ),
+  )
+  .put(
+    '/:id/claimed-return',
+    describeRoute({
+      tag,
+      summary: 'Note that the patron says they returned it',
+      description: 'Idempotent. Nothing more accrues until the copy is checked in or declared lost.',
+      responses: { 200: { description: 'The loan', schema: Loan } },
+      problems: ['loan-not-found', 'loan-returned', 'format-mismatch'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    async (c) => c.json(await claimReturned(c.var.db, { ...c.req.valid('param'), claimed: true }), 200),
+  )
+  .delete(
+    '/:id/claimed-return',
+    describeRoute({
+      tag,
+      summary: 'Take that claim back',
+      description: 'Idempotent.',
+      responses: { 200: { description: 'The loan', schema: Loan } },
+      problems: ['loan-not-found', 'loan-returned', 'format-mismatch'],
+    }),
+    allow('staff'),
+    valid('param', IdParam),
+    async (c) => c.json(await claimReturned(c.var.db, { ...c.req.valid('param'), claimed: false }), 200),
   )

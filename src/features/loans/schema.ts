@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { line } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 import { timestamp } from '../../timestamp.ts'
 import { Format } from '../copies/schema.ts'
@@ -14,10 +15,23 @@ export const Loan = z
     checkedOutAt: timestamp,
     dueAt: timestamp,
     renewals: z.int(),
-    returnedAt: timestamp.nullable(),
+    returnedAt: timestamp.nullable().meta({ description: 'When the loan ended' }),
+    lostAt: timestamp.nullable().meta({ description: 'Not null when it ended since the copy was declared lost' }),
+    claimedReturnedAt: timestamp
+      .nullable()
+      .meta({ description: 'Since when the patron says that it was returned, although it is not there' }),
+    accruedFee: z.int().meta({ description: 'What returning it now would cost, in minor units of the currency' }),
   })
   .meta({ id: 'Loan' })
 export type Loan = z.infer<typeof Loan>
+
+/** What a policy lets staff set aside, with a reason that is kept. */
+export const Override = z
+  .strictObject({ reason: line(500).meta({ example: 'The branch was closed by the flood' }) })
+  .optional()
+  .meta({
+    description: 'For staff: sets aside the blocks and limits that the policy lets them, with a reason that is kept',
+  })
 
 /** For oneself by book, or at the desk by barcode. */
 export const NewLoan = z
@@ -34,6 +48,7 @@ export const NewLoan = z
         description: 'At the desk, for staff: this copy',
       }),
     userId: z.uuid().optional().meta({ description: 'At the desk, for staff: for this patron' }),
+    override: Override,
   })
   .superRefine(({ bookId, format, barcode, userId }, context) => {
     const refuse = (field: string, message: string) => context.addIssue({ code: 'custom', path: [field], message })
@@ -45,6 +60,9 @@ export const NewLoan = z
   })
   .meta({ id: 'NewLoan' })
 export type NewLoan = z.infer<typeof NewLoan>
+
+export const Renewal = z.strictObject({ override: Override }).meta({ id: 'Renewal' })
+export type Renewal = z.infer<typeof Renewal>
 
 export const LoanFilter = z.strictObject({
   state: z.enum(['open', 'returned']).default('open'),

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Claim, Db } from '../../db/client.ts'
 import { loanCounters, users } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
-import type { OwnChange, User, UserFilter } from './schema.ts'
+import type { OwnChange, User, UserChange, UserFilter } from './schema.ts'
 
 /** What a row of users is on the wire. */
 const userJson = sql`json_build_object(
@@ -11,7 +11,11 @@ const userJson = sql`json_build_object(
   'username', u.username,
   'email', u.email,
   'role', u.role,
+  'category', u.category,
+  'expiresAt', u.expires_at,
   'openLoans', coalesce((select c.open_loans from ${loanCounters} c where c.user_id = u.id), 0),
+  'owed', amount_owed(u.id),
+  'keepHistory', u.keep_history,
   'suspension', case when u.suspended_at is not null then
     json_build_object('since', u.suspended_at, 'reason', u.suspension_reason)
   end,
@@ -38,17 +42,23 @@ export function getUser(db: Db, { userId }: { userId: string }): Promise<User> {
     ) as body`)
 }
 
+/** Throws 'username-taken', 'email-taken', 'category-not-found', 'user-not-found'. A history that is turned off is
+ *  forgotten in the same transaction. */
 export function changeUser(
   db: Db,
-  { userId, change }: { userId: string; change: OwnChange | { role: User['role'] } },
+  { userId, change }: { userId: string; change: OwnChange & UserChange },
 ): Promise<User> {
+  const { username, email, keepHistory, role, category, expiresAt } = change
   const assignments = [
     sql`updated_at = now()`,
-    ...('username' in change && change.username !== undefined ? [sql`username = ${change.username}`] : []),
-    ...('email' in change && change.email !== undefined ? [sql`email = ${change.email}`] : []),
-    ...('role' in change ? [sql`role = ${change.role}`] : []),
+    ...(username === undefined ? [] : [sql`username = ${username}`]),
+    ...(email === undefined ? [] : [sql`email = ${email}`]),
+    ...(role === undefined ? [] : [sql`role = ${role}`]),
+    ...(category === undefined ? [] : [sql`category = ${category}`]),
+    ...(expiresAt === undefined ? [] : [sql`expires_at = ${expiresAt}`]),
   ]
-  return changed(db, { userId, assignments })
+  const history = keepHistory === undefined ? db : db.after(sql`select set_history(${userId}, ${keepHistory})`)
+  return changed(history, { userId, assignments })
 }
 
 export function suspendUser(db: Db, { userId, reason }: { userId: string; reason: string }): Promise<User> {

@@ -57,7 +57,7 @@ export const users = factory
     '/me',
     describeRoute({
       tag,
-      summary: 'Change my username or email address',
+      summary: 'Change my username, my email address, or whether I keep a history',
       responses: { 200: { description: 'My account as it is now', schema: User } },
       problems: ['username-taken', 'email-taken'],
     }),
@@ -97,18 +97,19 @@ export const users = factory
     '/:id',
     describeRoute({
       tag,
-      summary: "Change a user's role",
-      description: 'Counts from the next request of theirs: their access tokens must be refreshed.',
+      summary: "Change a user's role, category or expiry",
+      description: 'A role counts from the next request of theirs: their access tokens must be refreshed.',
       responses: { 200: { description: 'The user as it is now', schema: User } },
-      problems: ['user-not-found', 'own-account'],
+      problems: ['user-not-found', 'category-not-found', 'own-account'],
     }),
     allow('staff'),
     valid('param', IdParam),
     valid('json', UserChange),
     async (c) => {
       const { id } = c.req.valid('param')
-      notOneself(c.var.actor.userId, id)
-      return c.json(await changeUser(c.var.db, { userId: id, change: c.req.valid('json') }), 200)
+      const change = c.req.valid('json')
+      if (change.role !== undefined) notOneself(c.var.actor.userId, id)
+      return c.json(await changeUser(c.var.db, { userId: id, change }), 200)
     },
   )
   .put(

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { changesSomething, line } from '../../input.ts'
+import { changesSomething, line, moment } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 import { timestamp } from '../../timestamp.ts'
+import { CategoryName } from '../policies/schema.ts'
 
 /** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
 const Username = z
@@ -47,7 +48,11 @@ export const User = z
     username: z.string(),
     email: z.string(),
     role: Role,
+    category: z.string().meta({ description: 'Decides which policies are theirs' }),
+    expiresAt: timestamp.nullable().meta({ description: 'After this they cannot borrow; null: never' }),
     openLoans: z.int().meta({ description: 'Loans not yet returned' }),
+    owed: z.int().meta({ description: 'Fees charged and accrued, in minor units of the currency' }),
+    keepHistory: z.boolean().meta({ description: 'Whether the loans they return stay in their history' }),
     suspension: z.object({ since: timestamp, reason: z.string() }).nullable(),
     createdAt: timestamp,
   })
@@ -60,7 +65,14 @@ export const NewUser = z
 export type NewUser = z.infer<typeof NewUser>
 
 export const OwnChange = z
-  .strictObject({ username: Username.optional(), email: Email.optional() })
+  .strictObject({
+    username: Username.optional(),
+    email: Email.optional(),
+    keepHistory: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Keep my loans when I return them. false, as it is at first, forgets them at once.' }),
+  })
   .refine(...changesSomething)
   .meta({ id: 'OwnChange' })
 export type OwnChange = z.infer<typeof OwnChange>
@@ -69,7 +81,15 @@ export const PasswordChange = z
   .strictObject({ currentPassword: Password, newPassword: NewPassword })
   .meta({ id: 'PasswordChange' })
 
-export const UserChange = z.strictObject({ role: Role }).meta({ id: 'UserChange' })
+export const UserChange = z
+  .strictObject({
+    role: Role.optional(),
+    category: CategoryName.optional(),
+    expiresAt: moment.nullable().optional().meta({ description: 'null: the account does not expire' }),
+  })
+  .refine(...changesSomething)
+  .meta({ id: 'UserChange' })
+export type UserChange = z.infer<typeof UserChange>
 
 export const Suspension = z
   .strictObject({ reason: line(500).meta({ example: 'Three letters about overdue books came back' }) })

@@ -1,0 +1,55 @@
+import { createExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { app } from '../../src/app.ts'
+import type { Command, CrashSignal, Edit, FaultName } from './commands.ts'
+import { libraryOf } from './library.ts'
+
+/** Libraries and servers of a test's own. What a test does not give back ends with the run. */
+
+/**
+ * A library with an empty database that no other test touches. `edits` change functions of ours, so that a check can be
+ * shown to notice that they are broken; `statements` are run after that.
+ */
+export async function aLibraryApart({ edits = [], statements = [] }: { edits?: Edit[]; statements?: string[] } = {}) {
+  const { databaseUrl } = await command<{ databaseUrl: string }>({ verb: 'open-library', edits, statements })
+  return { ...libraryAt(databaseUrl), drop: () => command({ verb: 'drop-library', databaseUrl }) }
+}
+
+/** A library on a PostgreSQL of its own, which is started with these settings, keeps its promises and can be killed. */
+export async function aServerApart(settings: Record<string, string> = {}) {
+  const { databaseUrl } = await command<{ databaseUrl: string }>({ verb: 'open-server', settings })
+  return {
+    ...libraryAt(databaseUrl),
+    crash: (signal: CrashSignal) => command({ verb: 'crash-server', databaseUrl, signal }),
+    start: () => command({ verb: 'start-server', databaseUrl }),
+    end: () => command({ verb: 'end-server', databaseUrl }),
+  }
+}
+
+function libraryAt(databaseUrl: string) {
+  const apart = { ...env, DATABASE_URL: databaseUrl }
+  return {
+    ...libraryWith(apart),
+    /** The same library, where the next so many round trips to the database meet a fault. */
+    faulty: (fault: FaultName, times = 1) => {
+      const run = crypto.randomUUID()
+      const DATABASE_ENDPOINT = `${env.DATABASE_ENDPOINT}?fault=${fault}&times=${times}&run=${run}`
+      return {
+        ...libraryWith({ ...apart, DATABASE_ENDPOINT }),
+        /** Waits until nothing that met the fault can have any effect any more. */
+        over: () => command({ verb: 'await-fault', run }),
+      }
+    },
+  }
+}
+
+/** One environment a library: the Worker reads each once. */
+const libraryWith = (env: Cloudflare.Env) =>
+  libraryOf({ env, fetch: (request) => app.fetch(request, env, createExecutionContext()) })
+
+async function command<T extends object>(given: Command): Promise<T> {
+  const response = await fetch(env.LABORATORY, { method: 'POST', body: JSON.stringify(given) })
+  const body = await response.json<T & { message?: string }>()
+  if (!response.ok) throw new Error(`The laboratory could not ${given.verb}: ${body.message}`)
+  return body
+}
