@@ -305,6 +305,74 @@ describe('races', () => {
   })
 })
 
+describe('staff move a hold', () => {
+  const move = async ({ id }: { id: string }, position: number, token?: string) =>
+    ask<Hold>('PUT', `/v1/holds/${id}/position`, {
+      token: token ?? (await theStaff()).token,
+      body: { position, reason: 'The course begins on Monday' },
+    })
+
+  /** The queue of a book, as the numbers that its holds were placed with. */
+  async function aQueue(length: number) {
+    const { book, ...rest } = await aBookOnLoan()
+    const patrons = await Promise.all(Array.from({ length }, aPatron))
+    const holds: Hold[] = []
+    for (const patron of patrons) holds.push(await aHold(patron, book))
+    const order = async () => {
+      const { token } = await theStaff()
+      const { items } = (await ask<Page<Hold>>('GET', `/v1/holds?bookId=${book.id}`, { token })).body
+      expect(items.map(({ position }) => position)).toEqual(items.map((_, i) => i + 1))
+      return items.map(({ id }) => holds.findIndex((hold) => hold.id === id) + 1)
+    }
+    const at = (n: number) => holds[n - 1] ?? { id: '' }
+    return { book, patrons, holds, order, at, ...rest }
+  }
+
+  test('forwards, backwards, past the end and to where it is', async () => {
+    const { order, at } = await aQueue(5)
+    expect((await move(at(4), 1)).body.position).toBe(1)
+    expect(await order()).toEqual([4, 1, 2, 3, 5])
+    expect((await move(at(4), 3)).body.position).toBe(3)
+    expect(await order()).toEqual([1, 2, 4, 3, 5])
+    expect((await move(at(1), 99)).body.position).toBe(5)
+    expect(await order()).toEqual([2, 4, 3, 5, 1])
+    expect((await move(at(2), 1)).body.position).toBe(1)
+    expect(await order()).toEqual([2, 4, 3, 5, 1])
+    const moved = await database`
+      select details from events where kind = 'hold.moved' and subject_id = any (${[at(1).id, at(2).id, at(4).id]})
+      order by id`
+    expect(moved.map(({ details }) => details)).toEqual([
+      { from: 4, to: 1, reason: 'The course begins on Monday' },
+      { from: 1, to: 3, reason: 'The course begins on Monday' },
+      { from: 1, to: 5, reason: 'The course begins on Monday' },
+    ])
+  })
+
+  test('and the first is served first', async () => {
+    const { at, holder, loan, patrons } = await aQueue(3)
+    await move(at(3), 1)
+    await giveBack(holder, loan)
+    const [, , third] = patrons
+    if (third) expect((await read(third, at(3))).state).toBe('ready')
+    expect(problemOf(await move(at(3), 2))).toBe('hold-ready')
+    expect(problemOf(await move({ id: crypto.randomUUID() }, 1))).toBe('hold-not-found')
+  })
+
+  test('patrons do not', async () => {
+    const { at, patrons } = await aQueue(2)
+    expect(problemOf(await move(at(2), 1, patrons[1]?.token))).toBe('forbidden')
+  })
+
+  test('ten moves at once leave a queue in which everybody has one place', async () => {
+    const { order, holds } = await aQueue(6)
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => move(holds[i % 6] ?? { id: '' }, 1 + ((i * 7) % 6))),
+    )
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200))
+    expect((await order()).toSorted()).toEqual([1, 2, 3, 4, 5, 6])
+  })
+})
+
 describe('lists of holds', () => {
   test('a patron lists their own, staff anyone’s by patron, book and state, in the order of the queue', async () => {
     const [{ token }, patron, other, first, second] = await Promise.all([
