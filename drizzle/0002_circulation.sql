@@ -842,7 +842,7 @@ begin
   guessed as (
     select
       loan_days, collect_days,
-      case when held then days_left * 0.4 + loan_days * 0.75 when late then 3 else days_left * 0.85 end as likely,
+      case when held then days_left * 0.4 + loan_days * 0.7 when late then 3 else days_left * 0.75 end as likely,
       case when held then loan_days * 0.35 else days_left * 0.3 end as best,
       case when held then days_left + loan_days * 1.15 else days_left + loan_days * 0.25 end as worst
     from serving
@@ -853,7 +853,7 @@ begin
   into freed
   from guessed;
   return json_build_object(
-    'days', round(freed.likely[ahead % lending + 1] + turns * (freed.period * 0.75 + freed.collecting * 0.4)),
+    'days', round(freed.likely[ahead % lending + 1] + turns * (freed.period * 0.7 + freed.collecting * 0.35)),
     'from', floor(freed.best[ahead % lending + 1] + turns * (freed.period * 0.5 + freed.collecting * 0.1)),
     'to', ceil(freed.worst[ahead % lending + 1] + turns * (freed.period * 1.05 + freed.collecting * 0.9))
   );
@@ -1573,8 +1573,9 @@ begin
     set opens = (d ->> 'opens')::time, closes = (d ->> 'closes')::time
     from jsonb_array_elements(p_week) as d
     where h.weekday = (d ->> 'weekday')::smallint;
-    perform leave_closed_days();
   end if;
+  -- In another zone too a loan may fall on another day.
+  perform leave_closed_days();
   return changed;
 end
 $$;
