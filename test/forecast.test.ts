@@ -130,10 +130,11 @@ async function simulate({ readers, seed, edits = [] }: { readers: Readers; seed:
       const item = agenda.shift()
       await item?.act(item.at)
     }
-    return [...placed.values()].map(({ forecast, ready = Number.NaN }) => ({
-      ...forecast,
-      real: (ready - START) / DAY_MS,
-    }))
+    const waited: Wait[] = []
+    for (const { forecast, ready = Number.NaN } of placed.values()) {
+      waited.push({ ...forecast, real: (ready - START) / DAY_MS })
+    }
+    return waited
   }
 }
 
@@ -152,7 +153,6 @@ function judge(waits: Wait[]) {
 describe('the forecast of a wait', { timeout: 120_000 }, () => {
   test.for([1, 2])('holds for patrons as they usually are (seed %i)', async (seed) => {
     const judged = judge(await simulate({ readers: usual, seed }))
-    console.info('forecast, usual readers', judged)
     expect(judged.covered).toBeGreaterThan(0.85)
     expect(judged.error).toBeLessThan(0.3)
     expect(Math.abs(judged.bias)).toBeLessThan(0.2)
@@ -161,7 +161,6 @@ describe('the forecast of a wait', { timeout: 120_000 }, () => {
 
   test('still holds when everybody is eager', async () => {
     const judged = judge(await simulate({ readers: eager, seed: 3 }))
-    console.info('forecast, eager readers', judged)
     expect(judged.covered).toBeGreaterThan(0.6)
   })
 
