@@ -809,16 +809,19 @@ $$;
 create function hold_forecast(h holds) returns json
 language plpgsql as $$
 declare
-  ahead integer;
+  ahead record;
   lending integer;
+  place_in_turn integer;
   turns integer;
   freed record;
 begin
   if h.copy_id is not null then
     return null;
   end if;
-  select count(*) into ahead
+  select count(*) as holds, avg(p.loan_days) as loan_days, avg(p.collect_days) as collect_days into ahead
   from holds o
+  join users u on u.id = o.user_id
+  cross join policy_for(u.category, coalesce(o.format, h.format, 'physical')) as p
   where o.book_id = h.book_id and waits(o) and o.place < h.place
     and (o.format is null or h.format is null or o.format = h.format);
   select count(*) into lending
@@ -827,21 +830,21 @@ begin
   if lending = 0 then
     return null;
   end if;
-  turns := ahead / lending;
+  turns := ahead.holds / lending;
+  place_in_turn := ahead.holds % lending + 1;
   with serving as (
     select
-      p.loan_days, p.collect_days, o.id is not null as held, coalesce(l.due_at < clock(), false) as late,
+      p.loan_days, o.id is not null as held, coalesce(l.due_at < clock(), false) as late,
       greatest(extract(epoch from coalesce(l.due_at, o.collect_by, clock()) - clock()) / 86400, 0) as days_left
     from copies c
-    join users u on u.id = h.user_id
-    cross join policy_for(u.category, c.format) as p
     left join loans l on l.copy_id = c.id and l.returned_at is null
     left join holds o on o.copy_id = c.id
+    join users u on u.id = coalesce(l.user_id, o.user_id, h.user_id)
+    cross join policy_for(u.category, c.format) as p
     where c.book_id = h.book_id and serves_queue(c) and (h.format is null or c.format = h.format)
   ),
   guessed as (
     select
-      loan_days, collect_days,
       case when held then days_left * 0.4 + loan_days * 0.7 when late then 3 else days_left * 0.75 end as likely,
       case when held then loan_days * 0.35 else days_left * 0.3 end as best,
       case when held then days_left + loan_days * 1.15 else days_left + loan_days * 0.25 end as worst
@@ -849,13 +852,19 @@ begin
   )
   select
     array_agg(likely order by likely) as likely, array_agg(best order by best) as best,
-    array_agg(worst order by worst) as worst, avg(loan_days) as period, avg(collect_days) as collecting
+    array_agg(worst order by worst) as worst
   into freed
   from guessed;
   return json_build_object(
-    'days', round(freed.likely[ahead % lending + 1] + turns * (freed.period * 0.7 + freed.collecting * 0.35)),
-    'from', floor(freed.best[ahead % lending + 1] + turns * (freed.period * 0.5 + freed.collecting * 0.1)),
-    'to', ceil(freed.worst[ahead % lending + 1] + turns * (freed.period * 1.05 + freed.collecting * 0.9))
+    'days', round(
+      freed.likely[place_in_turn] + coalesce(turns * (ahead.loan_days * 0.7 + ahead.collect_days * 0.35), 0)
+    ),
+    'from', floor(
+      freed.best[place_in_turn] + coalesce(turns * (ahead.loan_days * 0.5 + ahead.collect_days * 0.1), 0)
+    ),
+    'to', ceil(
+      freed.worst[place_in_turn] + coalesce(turns * (ahead.loan_days * 1.05 + ahead.collect_days * 0.9), 0)
+    )
   );
 end
 $$;

@@ -165,7 +165,7 @@ describe('the forecast of a wait', { timeout: 120_000 }, () => {
   })
 
   test('is found to be wrong when it counts no turns', async () => {
-    const edits = [{ function: 'hold_forecast', replace: 'turns := ahead / lending', by: 'turns := 0' }]
+    const edits = [{ function: 'hold_forecast', replace: 'turns := ahead.holds / lending', by: 'turns := 0' }]
     const judged = judge(await simulate({ readers: usual, seed: 1, edits }))
     expect(judged.covered).toBeLessThan(0.6)
   })

@@ -8,10 +8,12 @@ import { createBook } from '../../src/features/books/queries.ts'
 import { type Book, NewBook } from '../../src/features/books/schema.ts'
 import { createCopy } from '../../src/features/copies/queries.ts'
 import { placeHold } from '../../src/features/holds/place-hold.ts'
+import { changeLibrary, setCalendarDay } from '../../src/features/library/queries.ts'
 import { checkIn } from '../../src/features/loans/check-in.ts'
 import { checkOut } from '../../src/features/loans/check-out.ts'
+import { changePolicy, createPolicy, putCategory } from '../../src/features/policies/queries.ts'
 import { hashPassword } from '../../src/features/users/password.ts'
-import { createUser, suspendUser } from '../../src/features/users/queries.ts'
+import { changeUser, createUser, suspendUser } from '../../src/features/users/queries.ts'
 import type { User } from '../../src/features/users/schema.ts'
 
 /** The demonstration library: real books, and readers who are made up. It is made with the functions that serve the
@@ -24,8 +26,8 @@ const DAY_MS = 86_400_000
 
 const people: Omit<Account, 'password'>[] = [
   { username: 'librarian', role: 'staff', note: 'catalogues, lends at the desk, looks after patrons' },
-  { username: 'ada', role: 'patron', note: 'has nothing on loan yet, and a book to collect' },
-  { username: 'ben', role: 'patron', note: 'has books on loan, one overdue' },
+  { username: 'ada', role: 'patron', note: 'has nothing on loan yet, and a book to collect; is a student' },
+  { username: 'ben', role: 'patron', note: 'has books on loan, one overdue, which costs more by the day' },
   { username: 'chen', role: 'patron', note: 'has five books, which is the limit' },
   { username: 'dalia', role: 'patron', note: 'has the only copy of a book that two others wait for' },
   { username: 'emeka', role: 'patron', note: 'is suspended, and cannot log in' },
@@ -44,10 +46,31 @@ export async function seed(options: { databaseUrl: string; databaseEndpoint: str
   const { count } = await db.row<{ count: number }>(sql`select count(*)::integer as count from books`)
   if (count > 0) return []
 
+  await open(db)
   const books = await shelve(db)
   const { accounts, users } = await admit(db, config)
   await lend(db, { books, users })
   return accounts
+}
+
+/** A library in London, closed on Sundays and at Christmas, with terms of its own for digital copies and for students. */
+async function open(db: Db) {
+  await changeLibrary(db, {
+    timeZone: 'Europe/London',
+    currency: 'GBP',
+    openingHours: [1, 2, 3, 4, 5, 6, 7].map((weekday) =>
+      weekday === 7 ? { weekday, opens: null, closes: null } : { weekday, opens: '09:00', closes: '18:00' },
+    ),
+  })
+  const year = new Date().getUTCFullYear()
+  for (const day of [`${year}-12-25`, `${year}-12-26`, `${year + 1}-01-01`]) {
+    await setCalendarDay(db, { day, opens: null, closes: null, note: 'Holidays' })
+  }
+  const { id } = await db.row<{ id: string }>(sql`select id from policies where category is null and format is null`)
+  await changePolicy(db, { id, versions: null, change: { feePerDay: 25, feeMax: 1000, lostFee: 1500, graceDays: 1 } })
+  await createPolicy(db, { category: null, format: 'digital', loanDays: 14, loanLimit: 10, collectDays: 3 }, null)
+  await putCategory(db, { name: 'student' })
+  await createPolicy(db, { category: 'student', format: null, loanDays: 42, feePerDay: 10, feeMax: 500 }, null)
 }
 
 async function shelve(db: Db): Promise<Map<string, Book>> {
@@ -101,6 +124,7 @@ async function admit(db: Db, config: Config) {
     users.set(username, await createUser(db, { username, email, passwordHash, role }, null))
     accounts.push({ ...person, password })
   }
+  await changeUser(db, { userId: got(users, 'ada').id, change: { category: 'student' } })
   const { id } = got(users, 'emeka')
   await suspendUser(db, { userId: id, reason: 'Three letters about an overdue book came back' })
   return { accounts, users }
@@ -134,7 +158,7 @@ async function lend(db: Db, { books, users }: { books: Map<string, Book>; users:
   await db.row(sql`
     with late as (
       update loans
-      set checked_out_at = now() - interval '30 days', due_at = now() - interval '9 days'
+      set checked_out_at = now() - interval '31 days', due_at = end_of_day(open_day_from(today() - 10))
       where book_id = ${got(books, 'Middlemarch').id}
       returning id
     )

@@ -10,7 +10,7 @@ export const Day = z.iso
 
 const TimeOfDay = z
   .string()
-  .regex(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$/, 'is not a time from 00:00 to 24:00')
+  .regex(/^(?:[01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$/, { error: 'is not a time from 00:00 to 24:00', abort: true })
   .meta({ example: '09:30', description: '24:00 is the end of the day' })
 
 const hours = { opens: TimeOfDay.nullable(), closes: TimeOfDay.nullable() }
@@ -27,7 +27,7 @@ const OpeningHours = z.object({ weekday: Weekday, ...hours })
 
 const Week = z
   .array(z.strictObject(OpeningHours.shape).refine(inOrder, outOfOrder))
-  .length(7)
+  .length(7, { abort: true })
   .refine((week) => new Set(week.map(({ weekday }) => weekday)).size === 7, 'does not name each weekday once')
   .meta({ description: 'Each day of the week, once. Both times null: closed' })
 
@@ -35,8 +35,11 @@ const Week = z
  *  opposite sides. */
 const TimeZone = z
   .string()
-  .max(64)
-  .regex(/^(?:UTC|[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+){1,2})$/, 'is not a name like Europe/London, or UTC')
+  .max(64, { abort: true })
+  .regex(/^(?:UTC|[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+){1,2})$/, {
+    error: 'is not a name like Europe/London, or UTC',
+    abort: true,
+  })
   .refine(isTimeZone, 'is not a zone of the IANA database')
   .meta({ example: 'Europe/London', description: 'Days begin and end in this zone of the IANA database' })
 
