@@ -588,7 +588,7 @@ $$;
 -- p_own: the patron's hold on the book; chosen: the copy, if there is one; p_by_barcode: it was asked for by name. A limit
 -- counts the loans that fall under the same policy.
 create function obstacles_to_loan(
-  account users, terms policies, p_book_id uuid, p_own holds, chosen copies, p_by_barcode boolean
+  account users, terms policies, p_book_id uuid, p_format text, p_own holds, chosen copies, p_by_barcode boolean
 ) returns setof obstacle
 language plpgsql stable as $$
 declare
@@ -614,7 +614,9 @@ begin
     end if;
   elsif chosen.id is null then
     return next against('no-copy-available', p_until => (
-      select min(l.due_at) from loans l where l.book_id = p_book_id and l.returned_at is null and l.due_at > clock()
+      select min(l.due_at) from loans l
+      where l.book_id = p_book_id and (p_format is null or l.format = p_format)
+        and l.returned_at is null and l.due_at > clock()
     ));
   end if;
 end
@@ -960,7 +962,7 @@ begin
   end if;
   terms := policy_for(account.category, coalesce(chosen.format, p_format));
   overridden := overcome(
-    array(select o from obstacles_to_loan(account, terms, p_book_id, own, chosen, p_barcode is not null) as o),
+    array(select o from obstacles_to_loan(account, terms, p_book_id, p_format, own, chosen, p_barcode is not null) as o),
     terms, p_override_reason
   );
 
@@ -1640,7 +1642,7 @@ begin
     'userId', p_user_id,
     'bookId', p_book_id,
     'borrow', decision(
-      array(select o from obstacles_to_loan(account, loan_terms, p_book_id, own, chosen, false) as o), loan_terms
+      array(select o from obstacles_to_loan(account, loan_terms, p_book_id, p_format, own, chosen, false) as o), loan_terms
     ),
     'renew', case
       when loan.id is null then decision(array[against('loan-not-found')], renewal_terms)
