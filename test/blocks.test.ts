@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Block } from '../src/features/blocks/schema.ts'
 import type { Loan } from '../src/features/loans/schema.ts'
 import type { Page } from '../src/page.ts'
@@ -94,12 +94,18 @@ describe('a block', () => {
     const [first, ...over] = blocks
     await Promise.all(over.map(letEnd))
     await Promise.all([database`select end_blocks(100)`, database`select end_blocks(100)`])
+    // A run in another test file may have taken some of them.
+    await vi.waitFor(
+      async () => {
+        const left = await database`select id from blocks where id = any (${blocks.map(({ id }) => id)}::uuid[])`
+        expect(left).toEqual([{ id: first?.id }])
+      },
+      { timeout: 10_000, interval: 20 },
+    )
     const ended = await database`
       select subject_id::text as id from events
       where kind = 'block.ended' and subject_id = any (${blocks.map(({ id }) => id)}::uuid[])`
     expect(ended.map((row) => row['id']).toSorted()).toEqual(over.map(({ id }) => id).toSorted())
-    const left = await database`select id from blocks where id = any (${blocks.map(({ id }) => id)}::uuid[])`
-    expect(left).toEqual([{ id: first?.id }])
     expect(problemOf(await lift(over[0] ?? { id: '' }))).toBe('block-not-found')
   })
 
