@@ -104,7 +104,12 @@ export function openDb({ config, onRoundTrip, checks = [] }: Options): Db {
       )
     } catch (error) {
       if (!(error instanceof Replayed)) throw error
-      return one<T>(sql`select answer as body from idempotency_keys where key_hash = ${bytea(claim.keyHash)}`)
+      const answer = await one<T | null>(
+        sql`select (select answer from idempotency_keys where key_hash = ${bytea(claim.keyHash)}) as body`,
+      )
+      // It was kept a moment ago, and may have been forgotten since.
+      if (answer === null) throw problem('idempotency-key-spent')
+      return answer
     }
   }
 
