@@ -1,0 +1,85 @@
+import { problems, problemType } from '../../src/problem.ts'
+import type { FaultName } from '../support/commands.ts'
+import type { Answer } from '../support/library.ts'
+import { type Apart, aScene } from './scene.ts'
+import { atMost } from './turns.ts'
+import { send, type Verb } from './verbs.ts'
+
+/** How long a client has to wait for any answer. */
+const LIMIT_MS = 10_000
+
+/** Many wait out a fault at once, but few work: who is late should not be so because of the test. */
+const atWork = atMost(6)
+
+/** The state before a verb, and with its whole effect. */
+export type Effect = { before: string; whole: string }
+
+/** What the verb does where nothing goes wrong. */
+export async function effectOf(library: Apart, verb: Verb): Promise<Effect> {
+  const scene = await aScene(library)
+  const call = await verb.given(scene)
+  const before = await scene.state()
+  const { status, text } = await send(scene, call)
+  if (status !== verb.status) throw new Error(`${call.method} ${call.path}: ${status} ${text}`)
+  const whole = await scene.state()
+  if (whole === before) throw new Error(`${call.method} ${call.path} has no effect that could be seen`)
+  return { before, whole }
+}
+
+export type Again = 'at once' | 'later'
+
+type Trial = { library: Apart; verb: Verb; effect: Effect; fault: FaultName; again: Again }
+
+/** One verb meets one fault, and its client asks again: at once, or when nothing can come of the first request any more.
+ *  Answers what is wrong with what comes of it. */
+export async function trial({ library, verb, effect, fault, again }: Trial): Promise<string[]> {
+  const wrong: string[] = []
+  const check = (isRight: boolean, what: string) => {
+    if (!isRight) wrong.push(what)
+  }
+  const scene = await atWork(() => aScene(library))
+  const call = await atWork(() => verb.given(scene))
+  const ask = async (where: Pick<Apart, 'ask'>) => {
+    const startedAt = Date.now()
+    const answer = await send(where, call, verb.keyed ? { 'idempotency-key': scene.name } : {})
+    const ms = Date.now() - startedAt
+    check(ms < LIMIT_MS, `the answer ${answer.status} came after ${ms} ms`)
+    return answer
+  }
+
+  const faulty = library.faulty(fault)
+  const first = await ask(faulty)
+  check(isOutage(first), `the answer is ${first.status} ${first.text}`)
+
+  if (again === 'later') await faulty.over()
+  await atWork(async () => {
+    const repeated = verb.repeated ?? verb.status
+    let expected = [verb.status, repeated]
+    if (again === 'later') {
+      const state = await scene.state()
+      check(state === effect.before || state === effect.whole, 'half of it was done')
+      expected = [state === effect.whole ? repeated : verb.status]
+    }
+    const second = await ask(library)
+    check(expected.includes(second.status), `the second answer is ${second.status} ${second.text}`)
+    if (again === 'at once') await faulty.over()
+    check((await scene.state()) === effect.whole, 'after the second request its effect is not there once')
+
+    if (!verb.keyed) return
+    check((await ask(library)).text === second.text, 'the third answer is another than the second')
+    check((await scene.state()) === effect.whole, 'after the third request its effect is not there once')
+  })
+  return wrong
+}
+
+/** Says that it may have been done and can be asked again, and nothing else: no fault of ours leaves more to be said. */
+function isOutage({ status, headers, body }: Answer): boolean {
+  const name = 'database-unavailable'
+  const [expected, title, detail] = problems[name]
+  const instance = headers.get('x-request-id')
+  return (
+    status === expected &&
+    headers.get('retry-after') !== null &&
+    JSON.stringify(body) === JSON.stringify({ type: problemType(name), title, status, detail, instance })
+  )
+}

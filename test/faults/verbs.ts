@@ -1,0 +1,355 @@
+import type { Fee } from '../../src/features/fees/schema.ts'
+import type { Block } from '../../src/features/blocks/schema.ts'
+import type { Answer, Ask } from '../support/library.ts'
+import type { Scene } from './scene.ts'
+
+export type Call = {
+  by?: { token: string }
+  method: string
+  path: string
+  body?: object
+  headers?: Record<string, string>
+}
+
+export type Verb = {
+  /** Whether it takes an Idempotency-Key. */
+  keyed?: true
+  /** Of success, and where there is no key, of a repetition of what was done. */
+  status: number
+  repeated?: number
+  /** Keeps all else in its library waiting while it is under way. */
+  alone?: true
+  /** Makes the situation, and says what to ask. */
+  given: (scene: Scene) => Promise<Call>
+}
+
+const asRead = { 'if-match': '"1"' }
+
+export const verbs: Record<string, Verb> = {
+  'borrow a book': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.patron, '/v1/loans', { bookId: (await s.book()).id }),
+  },
+  'collect what waits': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const { book } = await aReadyHold(s)
+      return post(s.patron, '/v1/loans', { bookId: book.id })
+    },
+  },
+  'lend at the desk': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      await s.book()
+      await must(s, post(s.staff, '/v1/blocks', { userId: s.patron.id, reason: 'a test' }))
+      const override = { reason: 'a test' }
+      return post(s.staff, '/v1/loans', { barcode: `${s.name}-1`, userId: s.patron.id, override })
+    },
+  },
+  'return a book that is late and that somebody waits for': {
+    status: 200,
+    given: async (s) => {
+      const { loan } = await aLateLoan(s)
+      return { by: s.patron, method: 'PUT', path: `/v1/loans/${loan.id}/return` }
+    },
+  },
+  'renew a loan that is late': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const loan = await s.aLoan(s.patron, await s.book())
+      await s.age(loan, 60)
+      return post(s.patron, `/v1/loans/${loan.id}/renewals`)
+    },
+  },
+  'claim to have returned a book': {
+    status: 200,
+    given: async (s) => {
+      const loan = await s.aLoan(s.patron, await s.book())
+      return { by: s.staff, method: 'PUT', path: `/v1/loans/${loan.id}/claimed-return` }
+    },
+  },
+  'take the claim back': {
+    status: 200,
+    given: async (s) => {
+      const { id } = await s.aLoan(s.patron, await s.book())
+      await must(s, { by: s.staff, method: 'PUT', path: `/v1/loans/${id}/claimed-return` })
+      return { by: s.staff, method: 'DELETE', path: `/v1/loans/${id}/claimed-return` }
+    },
+  },
+  'check in a loan': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      await aLateLoan(s)
+      return post(s.staff, '/v1/check-ins', { barcode: `${s.name}-1` })
+    },
+  },
+  'count a use in the library': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      await s.book()
+      return post(s.staff, '/v1/check-ins', { barcode: `${s.name}-1` })
+    },
+  },
+  'place a hold': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const book = await s.book()
+      await s.aLoan(s.second, book)
+      return post(s.patron, '/v1/holds', { bookId: book.id })
+    },
+  },
+  'cancel a hold': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => {
+      const { hold } = await aReadyHold(s)
+      return { by: s.patron, method: 'DELETE', path: `/v1/holds/${hold.id}` }
+    },
+  },
+  'suspend a hold': {
+    status: 200,
+    given: async (s) => {
+      const { hold } = await aReadyHold(s)
+      return { by: s.patron, method: 'PUT', path: `/v1/holds/${hold.id}/suspension`, body: { until: inAMonth() } }
+    },
+  },
+  'resume a hold': {
+    status: 200,
+    given: async (s) => {
+      const book = await s.book()
+      const loan = await s.aLoan(s.second, book)
+      const path = `/v1/holds/${(await s.aHold(s.patron, book)).id}/suspension`
+      await must(s, { by: s.patron, method: 'PUT', path, body: { until: inAMonth() } })
+      await s.giveBack(s.second, loan)
+      return { by: s.patron, method: 'DELETE', path }
+    },
+  },
+  'move a hold': {
+    status: 200,
+    given: async (s) => {
+      const book = await s.book()
+      await s.aLoan(s.second, book)
+      await s.aHold(s.patron, book)
+      const { id } = await s.aHold(s.third, book)
+      return {
+        by: s.staff,
+        method: 'PUT',
+        path: `/v1/holds/${id}/position`,
+        body: { position: 1, reason: 'a test' },
+      }
+    },
+  },
+  'lose a copy': {
+    status: 200,
+    given: async (s) => {
+      const { loan } = await aLateLoan(s)
+      return { by: s.staff, method: 'PUT', path: `/v1/copies/${loan.copyId}/loss` }
+    },
+  },
+  'find a copy': {
+    status: 200,
+    given: async (s) => {
+      const loan = await s.aLoan(s.patron, await s.book())
+      const path = `/v1/copies/${loan.copyId}/loss`
+      await must(s, { by: s.staff, method: 'PUT', path })
+      return { by: s.staff, method: 'DELETE', path }
+    },
+  },
+  'charge a fee': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.staff, '/v1/fees', { userId: s.patron.id, amount: 200, note: 'a test' }),
+  },
+  'pay a part of a fee': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.staff, `/v1/fees/${(await aFee(s)).id}/payments`, { amount: 50 }),
+  },
+  'waive a fee': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.staff, `/v1/fees/${(await aFee(s)).id}/waivers`, { amount: 200, reason: 'a test' }),
+  },
+  'block a patron': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.staff, '/v1/blocks', { userId: s.patron.id, reason: 'a test' }),
+  },
+  'lift a block': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => {
+      const block = await must<Block>(s, post(s.staff, '/v1/blocks', { userId: s.patron.id, reason: 'a test' }))
+      return { by: s.staff, method: 'DELETE', path: `/v1/blocks/${block.id}` }
+    },
+  },
+  'catalogue a book': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.staff, '/v1/books', { title: `${s.name} by a test`, isbns: [] }),
+  },
+  'add a copy that somebody waits for': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const book = await s.book()
+      await s.aLoan(s.second, book)
+      await s.aHold(s.patron, book)
+      return post(s.staff, `/v1/books/${book.id}/copies`, { format: 'physical', barcode: `${s.name}-new` })
+    },
+  },
+  'change a copy': {
+    status: 200,
+    repeated: 412,
+    given: async (s) => {
+      const path = `/v1/copies/${(await s.book()).copyIds[0]}`
+      return { by: s.staff, method: 'PATCH', path, body: { callNumber: 'by a test' }, headers: asRead }
+    },
+  },
+  'remove a copy': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => {
+      const path = `/v1/copies/${(await s.book()).copyIds[0]}`
+      return { by: s.staff, method: 'DELETE', path, headers: asRead }
+    },
+  },
+  'set a policy': {
+    keyed: true,
+    status: 201,
+    given: async (s) => post(s.staff, '/v1/policies', { category: await aCategory(s), loanDays: 9 }),
+  },
+  'change a policy': {
+    status: 200,
+    repeated: 412,
+    given: async (s) => {
+      const path = `/v1/policies/${(await aPolicy(s)).id}`
+      return { by: s.staff, method: 'PATCH', path, body: { loanDays: 11 }, headers: asRead }
+    },
+  },
+  'remove a policy': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => {
+      const path = `/v1/policies/${(await aPolicy(s)).id}`
+      return { by: s.staff, method: 'DELETE', path, headers: asRead }
+    },
+  },
+  register: {
+    keyed: true,
+    status: 201,
+    given: async ({ name }) => {
+      const body = { username: `${name}new`, email: `${name}@mail.test`, password: 'seven quiet herons wade' }
+      return { method: 'POST', path: '/v1/users', body }
+    },
+  },
+  'keep a history': {
+    status: 200,
+    given: async (s) => keepHistory(s, true),
+  },
+  'forget a history': {
+    status: 200,
+    given: async (s) => {
+      await must(s, keepHistory(s, true))
+      await s.giveBack(s.patron, await s.aLoan(s.patron, await s.book()))
+      return keepHistory(s, false)
+    },
+  },
+  'suspend a user': {
+    status: 200,
+    given: async (s) => {
+      const path = `/v1/users/${s.patron.id}/suspension`
+      return { by: s.staff, method: 'PUT', path, body: { reason: 'a test' } }
+    },
+  },
+  'close a day on which a loan is due': {
+    status: 200,
+    alone: true,
+    given: async (s) => {
+      const loan = await s.aLoan(s.patron, await s.book())
+      await s.database`update loans set due_at = end_of_day(${s.day}) where id = ${loan.id}`
+      return aClosedDay(s)
+    },
+  },
+  'let a day be as usual again': {
+    status: 204,
+    repeated: 404,
+    alone: true,
+    given: async (s) => {
+      await must(s, aClosedDay(s))
+      return { by: s.staff, method: 'DELETE', path: `/v1/library/days/${s.day}` }
+    },
+  },
+}
+
+export const send = (
+  { ask }: Pick<Scene, 'ask'>,
+  { by, method, path, body, headers }: Call,
+  more: Ask['headers'] = {},
+): Promise<Answer> => ask(method, path, { token: by?.token, body, headers: { ...headers, ...more } })
+
+const post = (by: { token: string }, path: string, body?: object): Call => ({
+  by,
+  method: 'POST',
+  path,
+  ...(body && { body }),
+})
+
+async function must<T>(scene: Scene, call: Call): Promise<T> {
+  const { status, body, text } = await send(scene, call)
+  if (status >= 300) throw new Error(`${call.method} ${call.path}: ${status} ${text}`)
+  return body as T
+}
+
+/** The patron's hold has the copy, and somebody else waits behind it. */
+async function aReadyHold(s: Scene) {
+  const book = await s.book()
+  const loan = await s.aLoan(s.second, book)
+  const hold = await s.aHold(s.patron, book)
+  await s.aHold(s.third, book)
+  await s.giveBack(s.second, loan)
+  return { book, hold }
+}
+
+/** It has run up a fee, the patron keeps a history, and somebody else waits. */
+async function aLateLoan(s: Scene) {
+  await must(s, keepHistory(s, true))
+  const book = await s.book()
+  const loan = await s.aLoan(s.patron, book)
+  await s.age(loan, 60)
+  await s.aHold(s.second, book)
+  return { book, loan }
+}
+
+const aFee = (s: Scene) => must<Fee>(s, post(s.staff, '/v1/fees', { userId: s.patron.id, amount: 200, note: 'a test' }))
+
+async function aCategory(s: Scene) {
+  await must(s, { by: s.staff, method: 'PUT', path: `/v1/categories/${s.name}` })
+  return s.name
+}
+
+const aPolicy = async (s: Scene) =>
+  must<{ id: string }>(s, post(s.staff, '/v1/policies', { category: await aCategory(s) }))
+
+const keepHistory = ({ patron }: Scene, keep: boolean): Call => ({
+  by: patron,
+  method: 'PATCH',
+  path: '/v1/users/me',
+  body: { keepHistory: keep },
+})
+
+const aClosedDay = ({ staff, day, name }: Scene): Call => ({
+  by: staff,
+  method: 'PUT',
+  path: `/v1/library/days/${day}`,
+  body: { opens: null, closes: null, note: name },
+})
+
+const inAMonth = () => new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10)
