@@ -1,4 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { TERMS } from './faults/scene.ts'
+import { effectOf, trial } from './faults/trial.ts'
+import { atMost } from './faults/turns.ts'
+import { verbs } from './faults/verbs.ts'
 import type { Loan } from '../src/features/loans/schema.ts'
 import type { CrashSignal } from './support/commands.ts'
 import { inconsistencies } from './support/consistent.ts'
@@ -13,6 +17,8 @@ const PATIENCE_MS = 120_000
 /** How long a client has to wait for any answer. */
 const LIMIT_MS = 10_000
 const PAUSE_MS = 50
+/** So many answers are heard before the server is killed. */
+const ENOUGH = 8
 
 type Server = Awaited<ReturnType<typeof aServerApart>>
 type Crowd = { patrons: Someone[]; books: { id: string }[] }
@@ -29,6 +35,19 @@ describe.concurrent('while PostgreSQL is killed', { timeout: PATIENCE_MS }, () =
     await server.end()
   })
 
+  test.each(['SIGQUIT', 'SIGKILL'] as const)(
+    'every verb is done or is not, and asking again settles which (%s)',
+    async (signal) => {
+      const server = await aServerApart()
+      await server.database.query(TERMS)
+      const { wrong, heard } = await askAll(server, signal)
+      expect(wrong).toEqual([])
+      expect(heard).toBeGreaterThan(0)
+      expect(heard).toBeLessThan(Object.keys(verbs).length)
+      await server.end()
+    },
+  )
+
   test('this test notices commits that are acknowledged before they are kept', async () => {
     // Nothing but the writer of the log, which sleeps, would write it before a crash.
     const server = await aServerApart({
@@ -44,6 +63,42 @@ describe.concurrent('while PostgreSQL is killed', { timeout: PATIENCE_MS }, () =
     await server.end()
   })
 })
+
+/** Everybody asks for something else at once; when some have been answered the server is killed and started again. */
+async function askAll(server: Server, signal: CrashSignal) {
+  const all = Object.entries(verbs)
+  const inTurn = atMost(6)
+  const effects = await Promise.all(all.map(([, verb]) => inTurn(() => effectOf(server, verb))))
+  const ready = Promise.withResolvers<void>()
+  const restarted = Promise.withResolvers<void>()
+  let waiting = 0
+  let heard = 0
+  const restart = async () => {
+    await server.crash(signal)
+    await server.start()
+  }
+
+  const ask: Server['ask'] = async (...call) => {
+    const answer = await server.ask<never>(...call)
+    if (answer.status >= 300) return answer
+    heard += 1
+    if (heard === ENOUGH) restart().then(restarted.resolve, restarted.reject)
+    return answer
+  }
+  const meet = async () => {
+    waiting += 1
+    if (waiting === all.length) ready.resolve()
+    await ready.promise
+    return { ask, over: () => restarted.promise, mayBeHeard: true } as const
+  }
+  const trials = all.map(async ([name, verb], place) => {
+    const effect = effects[place]
+    if (effect === undefined) throw new Error(`nobody knows what it does to ${name}`)
+    const wrong = await trial({ library: server, verb, effect, again: 'later', meet })
+    return wrong.map((what) => `${name}: ${what}`)
+  })
+  return { wrong: (await Promise.all(trials)).flat(), heard }
+}
 
 /** As many copies of each book as there are patrons, who may have all books. */
 async function aCrowd(server: Server, { patrons, books }: { patrons: number; books: number }): Promise<Crowd> {

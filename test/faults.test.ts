@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type Apart } from './faults/scene.ts'
+import { type Apart, TERMS } from './faults/scene.ts'
 import { type Again, type Effect, effectOf, trial } from './faults/trial.ts'
 import { atMost } from './faults/turns.ts'
 import { type Verb, verbs } from './faults/verbs.ts'
@@ -15,7 +15,7 @@ import type { Answer } from './support/library.ts'
 const AT_A_TIME = 16
 const PATIENCE_MS = 120_000
 
-const statements = ['update policies set fee_per_day = 10, fee_max = 50, lost_fee = 300']
+const statements = [TERMS]
 
 type Named = [name: string, verb: Verb]
 type Encounter = { fault: FaultName; again: Again }
@@ -114,10 +114,10 @@ async function everyVerb(encounter: Encounter): Promise<string[]> {
   return [...found, ...strange.flat().map(({ what }) => what)]
 }
 
-async function wrongWith(library: Apart, [name, verb]: Named, encounter: Encounter): Promise<string[]> {
+async function wrongWith(library: Apart, [name, verb]: Named, { fault, again }: Encounter): Promise<string[]> {
   const effect = effects.get(verb)
   if (effect === undefined) throw new Error(`nobody knows what it does to ${name}`)
-  const wrong = await trial({ library, verb, effect, ...encounter })
+  const wrong = await trial({ library, verb, effect, again, meet: async () => library.faulty(fault) })
   return wrong.map((what) => `${name}: ${what}`)
 }
 

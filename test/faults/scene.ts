@@ -1,8 +1,11 @@
 import type { aLibraryApart } from '../support/laboratory.ts'
 import { people } from '../support/people.ts'
 
-export type Apart = Awaited<ReturnType<typeof aLibraryApart>>
+export type Apart = Omit<Awaited<ReturnType<typeof aLibraryApart>>, 'drop'>
 export type Scene = Awaited<ReturnType<typeof aScene>>
+
+/** Under which lateness and loss cost something. */
+export const TERMS = 'update policies set fee_per_day = 10, fee_max = 50, lost_fee = 300'
 
 let scenes = 0
 

@@ -1,5 +1,4 @@
 import { problems, problemType } from '../../src/problem.ts'
-import type { FaultName } from '../support/commands.ts'
 import type { Answer } from '../support/library.ts'
 import { type Apart, aScene } from './scene.ts'
 import { atMost } from './turns.ts'
@@ -28,11 +27,15 @@ export async function effectOf(library: Apart, verb: Verb): Promise<Effect> {
 
 export type Again = 'at once' | 'later'
 
-type Trial = { library: Apart; verb: Verb; effect: Effect; fault: FaultName; again: Again }
+/** A way to the library on which something goes wrong; `over` waits until nothing can come of that any more. `mayBeHeard`:
+ *  some of what is asked is answered all the same. */
+export type Way = Pick<Apart, 'ask'> & { over: () => Promise<unknown>; mayBeHeard?: true }
+
+type Trial = { library: Apart; verb: Verb; effect: Effect; again: Again; meet: () => Promise<Way> }
 
 /** One verb meets one fault, and its client asks again: at once, or when nothing can come of the first request any more.
  *  Answers what is wrong with what comes of it. */
-export async function trial({ library, verb, effect, fault, again }: Trial): Promise<string[]> {
+export async function trial({ library, verb, effect, again, meet }: Trial): Promise<string[]> {
   const wrong: string[] = []
   const check = (isRight: boolean, what: string) => {
     if (!isRight) wrong.push(what)
@@ -47,22 +50,24 @@ export async function trial({ library, verb, effect, fault, again }: Trial): Pro
     return answer
   }
 
-  const faulty = library.faulty(fault)
-  const first = await ask(faulty)
-  check(isOutage(first), `the answer is ${first.status} ${first.text}`)
+  const way = await meet()
+  const first = await ask(way)
+  const isHeard = way.mayBeHeard === true && first.status === verb.status
+  check(isHeard || isOutage(first), `the answer is ${first.status} ${first.text}`)
 
-  if (again === 'later') await faulty.over()
+  if (again === 'later') await way.over()
   await atWork(async () => {
     const repeated = verb.repeated ?? verb.status
     let expected = [verb.status, repeated]
     if (again === 'later') {
       const state = await scene.state()
       check(state === effect.before || state === effect.whole, 'half of it was done')
+      check(!isHeard || state === effect.whole, 'what was acknowledged is lost')
       expected = [state === effect.whole ? repeated : verb.status]
     }
     const second = await ask(library)
     check(expected.includes(second.status), `the second answer is ${second.status} ${second.text}`)
-    if (again === 'at once') await faulty.over()
+    if (again === 'at once') await way.over()
     check((await scene.state()) === effect.whole, 'after the second request its effect is not there once')
 
     if (!verb.keyed) return
