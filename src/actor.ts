@@ -8,7 +8,8 @@ import { stateFacts } from './route-facts.ts'
 
 type Env<Variables extends object> = AppEnv & { Variables: Variables }
 
-const dbOf = ({ config, record }: AppEnv['Variables']) => openDb({ config, onRoundTrip: () => record.roundTrips++ })
+const dbOf = ({ config, record }: AppEnv['Variables']) =>
+  openDb({ config, startedAt: record.startedAt, onRoundTrip: () => record.roundTrips++ })
 
 /** A route for anyone. A token that is sent all the same is not looked at. */
 export const allowAnyone = () => {

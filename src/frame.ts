@@ -14,6 +14,8 @@ const PREFLIGHT_SECONDS = 600
 /** What is known of a request, for its log line. */
 export type RequestRecord = {
   requestId: string
+  /** In milliseconds since 1970. */
+  startedAt: number
   roundTrips: number
   actorId: string | null
   problem: string | null
@@ -21,8 +23,13 @@ export type RequestRecord = {
 
 /** One log line a request, and its id in the answer. The id is ours: a client's would end in the log. */
 export const record = factory.createMiddleware(async (c, next) => {
-  const startedAt = Date.now()
-  const request: RequestRecord = { requestId: crypto.randomUUID(), roundTrips: 0, actorId: null, problem: null }
+  const request: RequestRecord = {
+    requestId: crypto.randomUUID(),
+    startedAt: Date.now(),
+    roundTrips: 0,
+    actorId: null,
+    problem: null,
+  }
   c.set('record', request)
   await next()
   c.res.headers.set('x-request-id', request.requestId)
@@ -33,7 +40,7 @@ export const record = factory.createMiddleware(async (c, next) => {
     route: routePath(c),
     status: c.res.status,
     problem: request.problem,
-    durationMs: Date.now() - startedAt,
+    durationMs: Date.now() - request.startedAt,
     roundTrips: request.roundTrips,
     actorId: request.actorId,
   })

@@ -5,8 +5,11 @@ import type { Config } from '../config.ts'
 import { bytea } from './parameters.ts'
 import { isProblemName, problem, type ProblemName } from '../problem.ts'
 
-/** How long one round trip may take, in milliseconds. Two of them, and a hash between, stay under ten seconds. */
+/** How long one round trip may take, in milliseconds. */
 const ROUND_TRIP_TIMEOUT_MS = 4_000
+
+/** None is begun so late in a request that its answer could come after ten seconds. */
+const LAST_ROUND_TRIP_MS = 5_500
 
 /** The endpoint and the time limit travel with each request, since neonConfig is shared by all. */
 neonConfig.fetchFunction = (url: string, { endpoint, ...init }: RequestInit & { endpoint?: string }) =>
@@ -49,7 +52,8 @@ export const requireActor = ({ sessionId, userId, role }: Actor) =>
 
 type Row = Record<string, unknown>
 
-type Options = { config: Config; onRoundTrip: () => void; checks?: SQL[] }
+/** `startedAt`: of the request that this is for, in milliseconds since 1970. */
+type Options = { config: Config; onRoundTrip: () => void; startedAt?: number; checks?: SQL[] }
 
 const connect = ({ databaseUrl, databaseEndpoint }: Config) =>
   drizzle(neon(databaseUrl, { fetchOptions: { endpoint: databaseEndpoint } }))
@@ -63,11 +67,12 @@ function clientOf(config: Config) {
   return client
 }
 
-export function openDb({ config, onRoundTrip, checks = [] }: Options): Db {
+export function openDb({ config, onRoundTrip, startedAt = Infinity, checks = [] }: Options): Db {
   const client = clientOf(config)
 
   /** One request, whatever the number of statements; answers the rows of the last. */
   const run = async (statements: SQL[]): Promise<Row[]> => {
+    if (Date.now() - startedAt > LAST_ROUND_TRIP_MS) throw problem('database-unavailable')
     onRoundTrip()
     const [first, ...rest] = [...checks, ...statements].map((statement) => client.execute(statement))
     if (first === undefined) throw new Error('no statement')
@@ -117,7 +122,7 @@ export function openDb({ config, onRoundTrip, checks = [] }: Options): Db {
     one: (statement) => one(statement),
     row: (statement) => row(statement),
     make,
-    after: (check) => openDb({ config, onRoundTrip, checks: [...checks, check] }),
+    after: (check) => openDb({ config, onRoundTrip, startedAt, checks: [...checks, check] }),
   }
 }
 

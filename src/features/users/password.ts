@@ -19,8 +19,9 @@ type Cost = { ln: number; p: number }
 
 const costOf = (config: Config): Cost => ({ ln: config.passwordScryptLn, p: PARALLELISM })
 
-/** How long to wait for the hashes of others, in milliseconds. */
-const TURN_MS = 8_000
+/** How long to wait for the hashes of others, in milliseconds: twice, when a password is changed, which leaves time for
+ *  the last round trip (src/db/client.ts). */
+const TURN_MS = 2_000
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
