@@ -587,15 +587,19 @@ test.each(outdated)('a password hashed with %s logs in, and is hashed anew by th
   expect(await storedHash(patron)).toBe(renewed)
 })
 
-test('at the cost of production a hash is verified by us as OpenSSL made it, and a wrong password is not', async () => {
-  const production = { ...config, passwordScryptLn: 15 }
-  const verify = (password: string, stored: string) => verifyPassword(production, { password, stored })
-  expect(await verify(PASSWORD, BY_OPENSSL.ln15)).toEqual({ isRight: true, isOutdated: false })
-  expect(await verify(NEW_PASSWORD, BY_OPENSSL.ln15)).toEqual({ isRight: false, isOutdated: false })
-  const own = await hashPassword(production, PASSWORD)
-  expect(own).toMatch(/^\$scrypt\$ln=15,r=8,p=3\$/)
-  expect(await verify(PASSWORD, own)).toEqual({ isRight: true, isOutdated: false })
-})
+test(
+  'at the cost of production a hash is verified by us as OpenSSL made it, and a wrong password is not',
+  { timeout: 120_000 },
+  async () => {
+    const production = { ...config, passwordScryptLn: 15 }
+    const verify = (password: string, stored: string) => verifyPassword(production, { password, stored })
+    expect(await verify(PASSWORD, BY_OPENSSL.ln15)).toEqual({ isRight: true, isOutdated: false })
+    expect(await verify(NEW_PASSWORD, BY_OPENSSL.ln15)).toEqual({ isRight: false, isOutdated: false })
+    const own = await hashPassword(production, PASSWORD)
+    expect(own).toMatch(/^\$scrypt\$ln=15,r=8,p=3\$/)
+    expect(await verify(PASSWORD, own)).toEqual({ isRight: true, isOutdated: false })
+  },
+)
 
 const malformed: [what: string, make: (good: string) => string][] = [
   ['nothing', () => ''],
