@@ -6,6 +6,7 @@ import { readConfig } from '../src/config.ts'
 import { openDb } from '../src/db/client.ts'
 import { hashPassword } from '../src/features/users/password.ts'
 import { createUser } from '../src/features/users/queries.ts'
+import { type History, makeHistory, type Reader } from './history.ts'
 
 /** The environment of the Worker, which is also what the tokens are signed with. */
 export type Variables = {
@@ -17,19 +18,20 @@ export type Variables = {
   CORS_ORIGINS: string
 }
 
-/** A reader with a session, and a book that nobody else borrows meanwhile. */
-export type Patron = { userId: string; sessionId: string; bookId: string }
+/** A reader with a book that nobody else borrows meanwhile. */
+export type Patron = Reader & { bookId: string }
 
 export type Library = {
   bookCount: number
   bookId: string
   word: string
   patrons: Patron[]
+  history: History
   account: { username: string; password: string }
 }
 
-const BOOKS = 5_000
-const COPIES = 4
+const BOOKS = 10_000
+const COPIES = 2
 /** In one title of eight: as common as a word gets in a catalogue, apart from those that carry no meaning. */
 const COMMON_WORD = 'river'
 const SEARCHED_EVERY = 8
@@ -41,8 +43,8 @@ const people = 'Amara Bruno Chidi Dagny Elif Farid Greta Hanna Ivo Jaya Kofi Len
 const families = 'Abara Berg Costa Dahl Eriksen Fofana Gruber Haddad Ito Jansen Kaya Lindqvist'.split(' ')
 const subjects = 'History,Poetry,Travel,Gardening,Philosophy,Fiction,Biography,Science'.split(',')
 
-/** The demonstration library, thousands of made-up books with four copies each, and patrons who are logged in. The
- *  same every time, but for ids and secrets. */
+/** The demonstration library, thousands of made-up books with two copies each, patrons who are logged in, and what years
+ *  of lending leave behind. The same every time, but for ids and secrets. */
 export async function makeLibrary({ variables, patrons }: { variables: Variables; patrons: number }): Promise<Library> {
   const accounts = await seed({
     databaseUrl: variables.DATABASE_URL,
@@ -50,23 +52,42 @@ export async function makeLibrary({ variables, patrons }: { variables: Variables
   })
   const account = accounts.find(({ username }) => username === 'ada')
   if (account === undefined) throw new Error('The demonstration data has no account to log in with.')
-
-  const client = new pg.Client({ connectionString: variables.DATABASE_URL })
-  await client.connect()
-  try {
-    const bookIds = await shelve(client)
+  return connected(variables.DATABASE_URL, async (client) => {
+    const bookIds = await shelve(client, 0)
     const bookId = bookIds.at(0)
     if (bookId === undefined) throw new Error('No book was made.')
     const admitted = await admit(client, { variables, bookIds: bookIds.slice(1, 1 + patrons) })
-    await client.query('vacuum analyze')
-    const { rows } = await client.query<{ count: number }>('select count(*)::integer as count from books')
-    return { bookCount: rows[0]?.count ?? 0, bookId, word: COMMON_WORD, patrons: admitted, account }
+    const history = await makeHistory(client, bookIds)
+    return { bookCount: await finish(client), bookId, word: COMMON_WORD, patrons: admitted, history, account }
+  })
+}
+
+/** As many books and as much lending as the library was made with, `times` in all. Answers how many books there are. */
+export function enlarge(databaseUrl: string, times: number): Promise<number> {
+  return connected(databaseUrl, async (client) => {
+    for (let more = 1; more < times; more += 1) await makeHistory(client, await shelve(client, more * BOOKS))
+    return finish(client)
+  })
+}
+
+async function connected<T>(databaseUrl: string, act: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  try {
+    return await act(client)
   } finally {
     await client.end()
   }
 }
 
-async function shelve(client: pg.Client): Promise<string[]> {
+async function finish(client: pg.Client): Promise<number> {
+  await client.query('vacuum analyze')
+  const { rows } = await client.query<{ count: number }>('select count(*)::integer as count from books')
+  return rows[0]?.count ?? 0
+}
+
+/** `from`: how many there are already. */
+async function shelve(client: pg.Client, from: number): Promise<string[]> {
   const { rows } = await client.query<{ id: string }>(
     `insert into books (title, contributors, publisher, published_year, language, subjects, description)
      select title, contributors, publisher, published_year, 'en', subjects, description
@@ -74,14 +95,14 @@ async function shelve(client: pg.Client): Promise<string[]> {
        title text, contributors jsonb, publisher text, published_year smallint, subjects text[], description text
      )
      returning id`,
-    [JSON.stringify(Array.from({ length: BOOKS }, (_, place) => recordOf(place)))],
+    [JSON.stringify(Array.from({ length: BOOKS }, (_, place) => recordOf(from + place)))],
   )
   const ids = rows.map(({ id }) => id)
   await client.query(
     `insert into copies (book_id, format, barcode, call_number)
-     select b.id, 'physical', 'bench-' || b.place || '-' || n, 'B ' || b.place
+     select b.id, 'physical', 'bench-' || $2 + b.place || '-' || n, 'B ' || $2 + b.place
      from unnest($1::uuid[]) with ordinality as b (id, place), generate_series(1, ${COPIES}) as n`,
-    [ids],
+    [ids, from],
   )
   return ids
 }
@@ -124,7 +145,7 @@ async function admit(
 }
 
 /** Good for ten minutes. */
-export function tokenOf(variables: Variables, { userId, sessionId }: Patron): Promise<string> {
+export function tokenOf(variables: Variables, { userId, sessionId }: Reader): Promise<string> {
   const iat = Math.floor(Date.now() / 1000)
   return signAccessToken(readConfig(variables), { sub: userId, sid: sessionId, jti: randomUUID(), role: 'patron', iat })
 }

@@ -17,21 +17,18 @@ export async function peakMemoryMiB(pid: number): Promise<number | null> {
 
 export type CpuMs = { worker: number; node: number; postgres: number }
 
+/** Of those that run at the same time, the ones that do nothing add nothing. */
+export type Processes = { workerPids: number[]; postmasterPid: number }
+
 /** CPU time so far, in milliseconds, of workerd, of this process, and of PostgreSQL with all its backends. */
-export async function cpuSoFar({
-  workerPid,
-  postmasterPid,
-}: {
-  workerPid: number
-  postmasterPid: number
-}): Promise<CpuMs | null> {
+export async function cpuSoFar({ workerPids, postmasterPid }: Processes): Promise<CpuMs | null> {
   if (!hasProc) return null
   const { user, system } = process.cpuUsage()
   const all = await Promise.all((await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(statOf))
   const sum = (belongs: (stat: Stat) => boolean) =>
     all.reduce((total, stat) => total + (stat !== null && belongs(stat) ? stat.cpuMs : 0), 0)
   return {
-    worker: sum(({ pid }) => pid === workerPid),
+    worker: sum(({ pid }) => workerPids.includes(pid)),
     node: (user + system) / 1000,
     postgres: sum(({ pid, parent }) => pid === postmasterPid || parent === postmasterPid),
   }

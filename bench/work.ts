@@ -9,14 +9,16 @@ import { checkIn } from '../src/features/loans/check-in.ts'
 import { checkOut } from '../src/features/loans/check-out.ts'
 import { type Library, type Patron, tokenOf, type Variables } from './library.ts'
 
-/** A kind of work, as a client of the API and as a client of PostgreSQL does it. */
-export type Work = {
+/** A kind of work, as a client of the API does it. */
+export type Served = {
   name: string
   /** Of each request, in turn: the status that it must get. */
   statuses: number[]
   requests: (patron: Patron) => Promise<Request[]>
-  trips: (patron: Patron) => Promise<Trip[]>
 }
+
+/** The same, and what it sends to PostgreSQL. */
+export type Work = Served & { trips: (patron: Patron) => Promise<Trip[]> }
 
 const statement = z.object({ query: z.string(), params: z.array(z.unknown()) })
 
@@ -24,7 +26,7 @@ const statement = z.object({ query: z.string(), params: z.array(z.unknown()) })
  *  the loan that was made just before. */
 export type Trip = { statements: z.infer<typeof statement>[]; loanId: string | null }
 
-export function worksOf({ variables, library }: { variables: Variables; library: Library }): Work[] {
+export function reads({ variables, library }: { variables: Variables; library: Library }): Work[] {
   const { bookId, word } = library
   const read = (name: string, path: string, query: (db: Db) => Promise<unknown>): Work => ({
     name,
@@ -33,17 +35,17 @@ export function worksOf({ variables, library }: { variables: Variables; library:
     trips: () => recorded(variables, (db) => query(db)),
   })
   return [
-    read('list of 20', '/v1/books?limit=20', (db) => listBooks(db, BookFilter.parse({ limit: '20' }))),
     read('one book', `/v1/books/${bookId}`, (db) => getBook(db, { id: bookId })),
     read(`search "${word}"`, `/v1/books?q=${word}`, (db) => listBooks(db, BookFilter.parse({ q: word }))),
-    {
-      name: 'checkout and return',
-      statuses: [201, 200],
-      requests: (patron) => lendingRequests(variables, patron),
-      trips: (patron) => lendingTrips(variables, patron),
-    },
   ]
 }
+
+export const lending = (variables: Variables): Work => ({
+  name: 'checkout and return',
+  statuses: [201, 200],
+  requests: (patron) => lendingRequests(variables, patron),
+  trips: (patron) => lendingTrips(variables, patron),
+})
 
 const made = z.object({ id: z.uuid() })
 

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, parse } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
@@ -9,18 +9,25 @@ import { z } from 'zod'
 import type { Variables } from './library.ts'
 
 const root = join(import.meta.dirname, '..')
-const bundleName = 'index.js'
 const readyLimitMs = 15_000
 const stopLimitMs = 5_000
 
 const run = promisify(execFile)
 
-export type Bundle = { directory: string; rawBytes: number; gzipBytes: number }
+export type Bundle = { directory: string; name: string; rawBytes: number; gzipBytes: number }
 
-/** What `wrangler deploy` would upload. */
-export async function bundleWorker({ directory, signal }: { directory: string; signal: AbortSignal }): Promise<Bundle> {
+/** What `wrangler deploy` would upload; of another Worker, whose first file is `entry`, what it would upload of that. */
+export async function bundleWorker({
+  directory,
+  signal,
+  entry = 'src/index.ts',
+}: {
+  directory: string
+  signal: AbortSignal
+  entry?: string
+}): Promise<Bundle> {
   const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js')
-  await run(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', directory], {
+  await run(process.execPath, [wrangler, 'deploy', entry, '--dry-run', '--outdir', directory], {
     cwd: root,
     signal,
     timeout: 60_000,
@@ -32,8 +39,9 @@ export async function bundleWorker({ directory, signal }: { directory: string; s
       XDG_CONFIG_HOME: join(directory, 'config'),
     },
   })
-  const code = await readFile(join(directory, bundleName))
-  return { directory, rawBytes: code.length, gzipBytes: gzipSync(code).length }
+  const name = `${parse(entry).name}.js`
+  const code = await readFile(join(directory, name))
+  return { directory, name, rawBytes: code.length, gzipBytes: gzipSync(code).length }
 }
 
 export type Worker = { pid: number; url: string; stop: () => Promise<void> }
@@ -49,7 +57,7 @@ export async function startWorker({
   variables: Variables
 }): Promise<Worker> {
   const configuration = join(bundle.directory, `${port}.capnp`)
-  await writeFile(configuration, await capnp({ port, variables }), { mode: 0o600 })
+  await writeFile(configuration, await capnp({ name: bundle.name, port, variables }), { mode: 0o600 })
   const child = spawn(workerdPath(), ['serve', configuration], { stdio: ['ignore', 'ignore', 'pipe'] })
   const { pid } = child
   let complaint = ''
@@ -102,9 +110,9 @@ function workerdPath(): string {
   return z.object({ default: z.string() }).parse(found).default
 }
 
-async function capnp({ port, variables }: { port: number; variables: Variables }): Promise<string> {
+async function capnp({ name, port, variables }: { name: string; port: number; variables: Variables }): Promise<string> {
   const { date, flags } = await compatibility()
-  const bindings = Object.entries(variables).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`)
+  const bindings = Object.entries(variables).map(([key, value]) => `(name = ${text(key)}, text = ${text(value)})`)
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -116,7 +124,7 @@ const config :Workerd.Config = (
 );
 
 const lectern :Workerd.Worker = (
-  modules = [(name = "${bundleName}", esModule = embed "${bundleName}")],
+  modules = [(name = "${name}", esModule = embed "${name}")],
   compatibilityDate = ${text(date)},
   compatibilityFlags = [${flags.map(text).join(', ')}],
   bindings = [
