@@ -896,6 +896,7 @@ create function choose_copy(p_book_id uuid, p_format text, p_own holds, p_lock b
 language plpgsql as $$
 declare
   chosen copies;
+  candidate uuid;
 begin
   select * into chosen from copies c
   where c.id = p_own.copy_id and (p_format is null or c.format = p_format) and circulates(c);
@@ -906,16 +907,32 @@ begin
     return chosen;
   end if;
   if p_lock then
-    select * into chosen from copies c
-    where c.book_id = p_book_id and (p_format is null or c.format = p_format) and can_be_lent(c)
-    order by c.format = 'physical' desc, c.licence_ends_at, c.loans_left, c.id
-    limit 1 for update skip locked;
-    if not found then
+    -- A row that was locked and then found to be lent stays locked; whoever waits for another copy must not keep it.
+    begin
       select * into chosen from copies c
       where c.book_id = p_book_id and (p_format is null or c.format = p_format) and can_be_lent(c)
+      order by c.format = 'physical' desc, c.licence_ends_at, c.loans_left, c.id
+      limit 1 for update skip locked;
+      if not found then
+        raise exception using errcode = 'LN002';
+      end if;
+      return chosen;
+    exception when sqlstate 'LN002' then null;
+    end;
+    for candidate in
+      select c.id from copies c
+      where c.book_id = p_book_id and (p_format is null or c.format = p_format) and can_be_lent(c)
       order by c.id
-      limit 1 for update;
-    end if;
+    loop
+      begin
+        select * into chosen from copies c where c.id = candidate and can_be_lent(c) for update;
+        if not found then
+          raise exception using errcode = 'LN002';
+        end if;
+        return chosen;
+      exception when sqlstate 'LN002' then null;
+      end;
+    end loop;
   else
     select * into chosen from copies c
     where c.book_id = p_book_id and (p_format is null or c.format = p_format) and can_be_lent(c)
@@ -1413,6 +1430,7 @@ begin
     select * into held from holds where copy_id = p_copy_id for update;
     perform release_hold(held, 'licence-ended');
     perform offer_copy(p_copy_id);
+    perform serve_queue(copy.book_id);
   elsif copy.state in ('available', 'expired') then
     perform offer_copy(p_copy_id);
   end if;
@@ -1724,6 +1742,7 @@ begin
       perform release_hold(held, 'licence-ended');
     end if;
     perform offer_copy(ended.id);
+    perform serve_queue(ended.book_id);
     expired := expired + 1;
   end loop;
   return expired;
@@ -1785,15 +1804,18 @@ declare
 begin
   perform hold_calendar();
   for queue in
-    select b.id from books b
-    where b.id in (select book_id from holds where collect_by <= clock())
-      or b.id in (
-        select h.book_id from holds h
-        join copies c on c.book_id = h.book_id
-        where waits(h) and (h.format is null or h.format = c.format) and can_be_lent(c)
+    with due as (
+      select book_id from holds where copy_id is not null and collect_by <= clock()
+      union
+      select h.book_id from holds h
+      where waits(h) and exists (
+        select from copies c
+        where c.book_id = h.book_id and (h.format is null or h.format = c.format) and can_be_lent(c)
       )
+    )
+    select b.id from due join books b on b.id = due.book_id
     order by b.id
-    limit p_limit for no key update skip locked
+    limit p_limit for no key update of b skip locked
   loop
     for overdue in select * from holds where book_id = queue and collect_by <= clock() order by place for update loop
       perform close_hold(overdue, 'hold.expired');

@@ -7,6 +7,7 @@ import type { Hold } from '../src/features/holds/schema.ts'
 import type { Loan } from '../src/features/loans/schema.ts'
 import type { Page } from '../src/page.ts'
 import { runTasks } from '../src/scheduled.ts'
+import { aLibraryApart } from './support/laboratory.ts'
 import {
   aBook,
   aCopy,
@@ -206,6 +207,19 @@ describe('a copy that waits', () => {
     await expectQueuesInOrder()
   })
 
+  test('whose licence ends goes, and its hold gets the one on the shelf', async () => {
+    const [patron, one, two, { token }] = await Promise.all([aPatron(), aPatron(), aPatron(), theStaff()])
+    const book = await aBook()
+    const licence = await aCopy(book, { format: 'digital', loansLeft: 5 })
+    const [onPaper, onScreen] = [await aLoan(one, book), await aLoan(two, book)]
+    const hold = await aHold(patron, book)
+    await giveBack(two, onScreen)
+    await giveBack(one, onPaper)
+    expect((await read(patron, hold)).copyId).toBe(licence.id)
+    await ask('PATCH', `/v1/copies/${licence.id}`, { token, body: { loansLeft: 0 }, headers: { 'if-match': '*' } })
+    expect((await read(patron, hold)).copyId).toBe(onPaper.copyId)
+  })
+
   test('may be a new one, or a licence that lends again', async () => {
     const { book } = await aBookOnLoan()
     const [{ token }, first, second, third] = await Promise.all([theStaff(), aPatron(), aPatron(), aPatron()])
@@ -302,6 +316,30 @@ describe('races', () => {
     )
     expect(faults).toEqual([])
     await expectQueuesInOrder()
+  })
+
+  test('a checkout that waits for one copy keeps no other from whoever loses a copy', async () => {
+    const library = await aLibraryApart({
+      statements: [
+        `create function linger() returns trigger language plpgsql as $$
+        begin
+          perform pg_sleep(case new.kind when 'loan.made' then 0.6 when 'copy.lost' then 0.3 else 0 end);
+          return new;
+        end $$`,
+        'create trigger events_linger before insert on events for each row execute function linger()',
+      ],
+    })
+    const [{ token }, first, second] = await Promise.all([library.theStaff(), library.aPatron(), library.aPatron()])
+    const book = await library.aBook({ copies: 2 })
+    const { body } = await library.ask<Page<Copy>>('GET', `/v1/books/${book.id}/copies`, { token })
+    const [, later] = body.items.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    const answers = await Promise.all([
+      library.borrow(first, book),
+      scheduler.wait(150).then(() => library.ask('PUT', `/v1/copies/${later?.id}/loss`, { token })),
+      scheduler.wait(300).then(() => library.borrow(second, book)),
+    ])
+    expect(answers.map(problemOf)).toEqual([null, null, 'no-copy-available'])
+    await library.drop()
   })
 })
 

@@ -602,6 +602,7 @@ function expireLicences(library: Library) {
     const hold = library.holds.find(({ ready }) => ready?.copy === copy)
     if (hold !== undefined) release(library, hold, 'licence-ended')
     offer(library, copy)
+    serveQueue(library, copy.book)
   }
 }
 
