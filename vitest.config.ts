@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
@@ -6,6 +7,8 @@ const key = () => randomBytes(32).toString('base64url')
 
 export default defineConfig({
   test: {
+    // Much of a test is waiting, so two files at a time even on two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         // The Worker, in workerd, through the real driver, on a real PostgreSQL.

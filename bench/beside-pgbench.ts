@@ -1,30 +1,17 @@
-import type pg from 'pg'
-import type { NeonEndpoint } from '../scripts/local/neon-endpoint.ts'
-import type { Library, Variables } from './library.ts'
+import type { Bench } from './library.ts'
 import { loadWorker, returnAll, tripsOf } from './load.ts'
 import { findPgbench, loadPgbench, type Pgbench, writePatrons, writeScript } from './pgbench.ts'
-import type { Processes } from './processes.ts'
 import { median, table, withSpread } from './table.ts'
 import { medianCpu, ratios, takeTurns, type Turn } from './turns.ts'
 import type { Worker } from './worker.ts'
 import { lending, reads, type Work } from './work.ts'
 
-type Bench = {
-  variables: Variables
-  endpoint: NeonEndpoint
-  library: Library
-  client: pg.Client
-  worker: Worker
-  processes: Processes
-  directory: string
-  seconds: number
-  note: (text: string) => void
-}
+type Here = Bench & { worker: Worker; directory: string }
 
 type Line = { work: Work; connections: number; worker: Turn[]; pgbench: Turn[] }
 
 /** What a request costs beside the same statements from pgbench. */
-export async function compareWithPgbench(bench: Bench): Promise<string> {
+export async function compareWithPgbench(bench: Here): Promise<string> {
   const pgbench = await findPgbench()
   if (pgbench === null) {
     return 'pgbench 14 or newer is not on the PATH (Debian: postgresql-contrib), so nothing was compared with it.\n'
@@ -39,7 +26,7 @@ export async function compareWithPgbench(bench: Bench): Promise<string> {
   return [rateTable(lines, trips, pgbench), cpuTable(lines)].join('\n')
 }
 
-async function compare(bench: Bench, pgbench: Pgbench, work: Work, connections: number): Promise<Line> {
+async function compare(bench: Here, pgbench: Pgbench, work: Work, connections: number): Promise<Line> {
   const { variables, library, client, worker, directory, processes, seconds, note } = bench
   note(`${work.name} beside ${pgbench.name}, ${connections} at a time ...`)
   const patrons = library.patrons.slice(0, connections)
@@ -59,7 +46,7 @@ async function compare(bench: Bench, pgbench: Pgbench, work: Work, connections: 
   return { work, connections, worker: served, pgbench: direct }
 }
 
-async function describeTrips({ endpoint, library, worker }: Bench, work: Work): Promise<string> {
+async function describeTrips({ endpoint, library, worker }: Here, work: Work): Promise<string> {
   const [patron] = library.patrons
   if (patron === undefined) throw new Error('There is no patron.')
   const statements = (await work.trips(patron)).map((trip) => trip.statements.length)

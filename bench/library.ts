@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { seed } from '../scripts/demo/seed.ts'
+import type { NeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import { signAccessToken } from '../src/access-token.ts'
 import { readConfig } from '../src/config.ts'
 import { openDb } from '../src/db/client.ts'
 import { hashPassword } from '../src/features/users/password.ts'
 import { createUser } from '../src/features/users/queries.ts'
 import { type History, makeHistory, type Reader } from './history.ts'
+import type { Processes } from './processes.ts'
 
 /** The environment of the Worker, which is also what the tokens are signed with. */
 export type Variables = {
@@ -28,6 +30,17 @@ export type Library = {
   patrons: Patron[]
   history: History
   account: { username: string; password: string }
+}
+
+/** What every comparison needs. */
+export type Bench = {
+  variables: Variables
+  endpoint: NeonEndpoint
+  library: Library
+  client: pg.Client
+  processes: Processes
+  seconds: number
+  note: (text: string) => void
 }
 
 const BOOKS = 10_000

@@ -1,10 +1,7 @@
 import type { Request } from 'autocannon'
-import type pg from 'pg'
-import type { NeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import type { Distance } from './distance.ts'
-import { type Library, tokenOf, type Variables } from './library.ts'
+import { type Bench, tokenOf } from './library.ts'
 import { loadWorker, returnAll, tripsOf } from './load.ts'
-import type { Processes } from './processes.ts'
 import { median, table, withSpread } from './table.ts'
 import { medianCpu, ratios, takeTurns, type Turn } from './turns.ts'
 import type { Worker } from './worker.ts'
@@ -13,24 +10,13 @@ import type { Served } from './work.ts'
 /** Milliseconds there and back, and how many patrons borrow at a time: eight only where the machine is what limits them. */
 const CASES = [{ ms: 0, connections: 8 }, ...[0, 5, 20, 80].map((ms) => ({ ms, connections: 1 }))]
 
-type Bench = {
-  variables: Variables
-  endpoint: NeonEndpoint
-  distance: Distance
-  library: Library
-  client: pg.Client
-  /** Lectern's own, and the one that makes five trips of a checkout. */
-  oneTrip: Worker
-  fiveTrips: Worker
-  processes: Processes
-  seconds: number
-  note: (text: string) => void
-}
+/** The Workers: Lectern's own, and the one that makes five trips of a checkout. */
+type Here = Bench & { distance: Distance; oneTrip: Worker; fiveTrips: Worker }
 
 type Line = { ms: number; connections: number; one: Turn[]; five: Turn[] }
 
 /** What a checkout costs beside the same checkout in five round trips. */
-export async function compareTrips(bench: Bench): Promise<string> {
+export async function compareTrips(bench: Here): Promise<string> {
   const lines: Line[] = []
   for (const { ms, connections } of CASES) lines.push(await compare(bench, ms, connections))
   const [busiest] = lines
@@ -38,7 +24,7 @@ export async function compareTrips(bench: Bench): Promise<string> {
   return [timeTable(lines), costTable(counted, busiest?.one ?? [], busiest?.five ?? [])].join('\n')
 }
 
-async function compare(bench: Bench, ms: number, connections: number): Promise<Line> {
+async function compare(bench: Here, ms: number, connections: number): Promise<Line> {
   const { client, library, distance, oneTrip, fiveTrips, processes, seconds, note } = bench
   note(`checkouts at ${ms} ms, ${connections} at a time ...`)
   distance.set(ms)
@@ -56,7 +42,7 @@ async function compare(bench: Bench, ms: number, connections: number): Promise<L
   return { ms, connections, one, five }
 }
 
-async function countTrips(bench: Bench, { url }: Worker): Promise<number> {
+async function countTrips(bench: Here, { url }: Worker): Promise<number> {
   const { endpoint, client, library } = bench
   const [patron] = library.patrons
   if (patron === undefined) throw new Error('There is no patron.')
@@ -101,7 +87,7 @@ function costTable([tripsOfOne = 0, tripsOfFive = 0]: number[], one: Turn[], fiv
 
 /** A checkout a request, each of a book that nobody else wants, by the reader who has waited longest: all of them have
  *  returned what they had. Throws when there are no more. */
-async function checkouts({ variables, library: { history } }: Bench): Promise<Served> {
+async function checkouts({ variables, library: { history } }: Here): Promise<Served> {
   const tokens = await Promise.all(history.readers.map((reader) => tokenOf(variables, reader)))
   const next = pairs(history.books, tokens)
   return {

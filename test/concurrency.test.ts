@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { people } from './concurrency/scene.ts'
+import { many } from './concurrency/scene.ts'
 import { control, crowd, deeds, rivals, seeds } from './concurrency/sizes.ts'
 import { aTrial } from './concurrency/trial.ts'
 import type { Edit } from './support/commands.ts'
@@ -35,7 +35,7 @@ test(
   { timeout: timeLimit * factor },
   async () => {
     const library = await aLibraryApart()
-    const [patrons, book] = await Promise.all([people(library, 'patron', rivals.patrons), library.aBook()])
+    const [patrons, book] = await Promise.all([many(library, 'patron', rivals.patrons), library.aBook()])
     for (let round = 0; round < rivals.rounds; round++) {
       const answers = await Promise.all(patrons.map((patron) => library.borrow(patron, book)))
       const lent = answers.filter(({ status }) => status === 201)

@@ -2,7 +2,8 @@ import type { Fee } from '../../src/features/fees/schema.ts'
 import type { Page } from '../../src/page.ts'
 import { problemOf } from '../support/library.ts'
 import { type Choice, choicesFrom } from './choice.ts'
-import type { Client, Scene } from './scene.ts'
+import type { Someone } from '../support/people.ts'
+import type { Scene } from './scene.ts'
 import { anIdea, type Matter, type Verb, type Wanted } from './verbs.ts'
 
 /** Many who ask at once for whatever comes into their heads, and a record of what they were told. */
@@ -57,9 +58,9 @@ export function aCrowd(scene: Scene, seed: number) {
   }
 }
 
-type Device = { client: Client; role: 'patron' | 'staff'; choice: Choice }
+type Device = { client: Someone; role: 'patron' | 'staff'; choice: Choice }
 
-async function send(scene: Scene, { token }: Client, { method, path, body, key, replies }: Deed): Promise<void> {
+async function send(scene: Scene, { token }: Someone, { method, path, body, key, replies }: Deed): Promise<void> {
   const startedAt = performance.now()
   const headers = { ...(key !== null && { 'idempotency-key': key }), ...(method === 'PATCH' && { 'if-match': '*' }) }
   const reply = await scene.ask(method, path, { token, body, headers }).then(

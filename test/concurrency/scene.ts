@@ -1,10 +1,8 @@
-import { signAccessToken } from '../../src/access-token.ts'
-import { configOf } from '../../src/config.ts'
 import type { Copy } from '../../src/features/copies/schema.ts'
 import type { Edit } from '../support/commands.ts'
 import { aLibraryApart } from '../support/laboratory.ts'
+import { people, type Someone } from '../support/people.ts'
 
-export type Client = { id: string; token: string }
 export type SceneCopy = Pick<Copy, 'id' | 'bookId' | 'format' | 'barcode' | 'loansLeft'>
 export type Scene = Awaited<ReturnType<typeof aScene>>
 
@@ -76,8 +74,8 @@ export async function aScene({
   return {
     ...library,
     inDays,
-    patrons: await people(library, 'patron', patrons),
-    staff: await people(library, 'staff', staff),
+    patrons: await many(library, 'patron', patrons),
+    staff: await many(library, 'staff', staff),
     books: [...new Set(copies.map(({ bookId }) => bookId))],
     copies,
   }
@@ -85,33 +83,19 @@ export async function aScene({
 
 type Apart = Awaited<ReturnType<typeof aLibraryApart>>
 
-/** People of SQL: hashing their passwords would take longer than the check. Every third is a student where there are
- *  any, every other keeps a history. */
-export async function people({ database, env }: Apart, role: 'patron' | 'staff', count: number): Promise<Client[]> {
-  const rows = await database`
-    with made as (
-      select (create_user(${role} || n, ${role} || n || '@mail.test', '-', ${role})).id as id, n
-      from generate_series(1, ${count}::integer) as n
-    ),
-    opened as (
-      insert into sessions (user_id, expires_at) select id, now() + interval '1 day' from made
-      returning id, user_id
-    )
-    select m.id as user_id, o.id as session_id from made m join opened o on o.user_id = m.id order by m.n`
-  await database`
+/** Every third is a student where there are any, every other keeps a history. */
+export async function many(library: Apart, role: 'patron' | 'staff', count: number): Promise<Someone[]> {
+  const made = await people(
+    library,
+    Array.from({ length: count }, (_, place) => ({ username: `${role}${place + 1}`, role })),
+  )
+  await library.database`
     update users u
     set keep_history = r.place % 2 = 0,
       category = case when r.place % 3 = 0 then (select max(name) from categories) else 'general' end
-    from unnest(${rows.map(({ user_id }) => String(user_id))}::uuid[]) with ordinality as r (id, place)
+    from unnest(${made.map(({ id }) => id)}::uuid[]) with ordinality as r (id, place)
     where u.id = r.id`
-  const iat = Math.floor(Date.now() / 1000)
-  return Promise.all(
-    rows.map(async ({ user_id, session_id }) => {
-      const [id, sid] = [String(user_id), String(session_id)]
-      const token = await signAccessToken(configOf(env), { sub: id, sid, jti: crypto.randomUUID(), role, iat })
-      return { id, token }
-    }),
-  )
+  return made
 }
 
 async function copiesIn(database: Apart['database']): Promise<SceneCopy[]> {

@@ -1,5 +1,6 @@
 import type { Choice } from './choice.ts'
-import { type Client, isRenewed, type Scene } from './scene.ts'
+import type { Someone } from '../support/people.ts'
+import { isRenewed, type Scene } from './scene.ts'
 
 /** What the people of a scene may want. Some of it cannot be had, which somebody will tell them. */
 
@@ -9,7 +10,7 @@ export type Wanted = { method: string; path: string; about?: string; body?: obje
 /** A loan, a hold, a fee or a block that is open as far as anybody knows. */
 export type Matter = { of: 'loan' | 'hold' | 'fee' | 'block'; id: string; userId: string | null; balance: number }
 
-export type Asking = { scene: Scene; matters: Matter[]; choice: Choice; client: Client }
+export type Asking = { scene: Scene; matters: Matter[]; choice: Choice; client: Someone }
 
 /** How often they want it, beside the others, and what it is; undefined: there is nothing to do it to. */
 type Idea = [weight: number, want: (asking: Asking) => Wanted | undefined]
