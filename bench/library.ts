@@ -3,6 +3,7 @@ import pg from 'pg'
 import { seed } from '../scripts/demo/seed.ts'
 import type { NeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import { signAccessToken } from '../src/access-token.ts'
+import { scriptSettings } from '../scripts/local/secrets.ts'
 import { readConfig } from '../src/config.ts'
 import { openDb } from '../src/db/client.ts'
 import { hashPassword } from '../src/features/users/password.ts'
@@ -17,6 +18,10 @@ export type Variables = {
   DATABASE_URL: string
   DATABASE_ENDPOINT: string
   ACCESS_TOKEN_KEYS: string
+  PERSONAL_DATA_KEYS: string
+  LOOKUP_KEY: string
+  MAILER: string
+  MAIL_FROM: string
   CORS_ORIGINS: string
 }
 
@@ -62,6 +67,7 @@ export async function makeLibrary({ variables, patrons }: { variables: Variables
   const accounts = await seed({
     databaseUrl: variables.DATABASE_URL,
     databaseEndpoint: variables.DATABASE_ENDPOINT,
+    secrets: variables,
   })
   const account = accounts.find(({ username }) => username === 'ada')
   if (account === undefined) throw new Error('The demonstration data has no account to log in with.')
@@ -137,7 +143,7 @@ async function admit(
   client: pg.Client,
   { variables, bookIds }: { variables: Variables; bookIds: string[] },
 ): Promise<Patron[]> {
-  const config = readConfig(variables)
+  const config = readConfig({ ...scriptSettings, ...variables })
   const db = openDb({ config, onRoundTrip: () => undefined })
   // Nobody logs in as one of these, so the hash may be a cheap one.
   const passwordHash = await hashPassword({ ...config, passwordScryptLn: 4 }, randomUUID())
@@ -145,7 +151,7 @@ async function admit(
   for (const [place, bookId] of bookIds.entries()) {
     const username = `bench${place}`
     const email = `${username}@example.org`
-    const { id: userId } = await createUser(db, { username, email, passwordHash, role: 'patron' }, null)
+    const { id: userId } = await createUser(db, config, { username, email, passwordHash, role: 'patron' })
     const { rows } = await client.query<{ id: string }>(
       `insert into sessions (user_id, expires_at) values ($1, now() + interval '1 day') returning id`,
       [userId],
@@ -160,5 +166,11 @@ async function admit(
 /** Good for ten minutes. */
 export function tokenOf(variables: Variables, { userId, sessionId }: Reader): Promise<string> {
   const iat = Math.floor(Date.now() / 1000)
-  return signAccessToken(readConfig(variables), { sub: userId, sid: sessionId, jti: randomUUID(), role: 'patron', iat })
+  return signAccessToken(readConfig({ ...scriptSettings, ...variables }), {
+    sub: userId,
+    sid: sessionId,
+    jti: randomUUID(),
+    role: 'patron',
+    iat,
+  })
 }

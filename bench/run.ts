@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +6,7 @@ import pg from 'pg'
 import { migrate } from '../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import { freePort, type Postgres, removePostgres, startPostgres } from '../scripts/local/postgres.ts'
+import { secretsFrom } from '../scripts/local/secrets.ts'
 import { compareWithPgbench } from './beside-pgbench.ts'
 import { type Distance, makeDistance } from './distance.ts'
 import { enlarge, type Library, makeLibrary, type Variables } from './library.ts'
@@ -133,7 +133,9 @@ async function startDatabase(life: Lifetime, directory: string, distance: Distan
     PUBLIC_URL: `http://127.0.0.1:${await freePort()}`,
     DATABASE_URL: url,
     DATABASE_ENDPOINT: endpoint.url,
-    ACCESS_TOKEN_KEYS: `bench:${randomBytes(32).toString('base64url')}`,
+    ...secretsFrom(),
+    MAILER: 'log',
+    MAIL_FROM: 'library@localhost.test',
     CORS_ORIGINS: '',
   }
   return { variables, endpoint, postgres }

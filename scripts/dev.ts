@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -8,10 +7,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { Client } from 'pg'
 import { z } from 'zod'
+import { readConfig } from '../src/config.ts'
+import { openDb } from '../src/db/client.ts'
+import { reEncrypt } from '../src/re-encrypt.ts'
 import { seed } from './demo/seed.ts'
 import { migrate } from './local/migrate.ts'
 import { startNeonEndpoint } from './local/neon-endpoint.ts'
 import { freePort, isRunning, removePostgres, startPostgres, type Postgres } from './local/postgres.ts'
+import { scriptSettings, type Secrets, secretsFrom } from './local/secrets.ts'
 
 type Options = { port: number; fresh: boolean; demo: boolean }
 type Accounts = Awaited<ReturnType<typeof seed>>
@@ -130,7 +133,8 @@ async function start(options: Options, life: Lifetime): Promise<string | undefin
   await life.add(postgres.stop)
   const endpoint = await startNeonEndpoint({ port: 0 })
   await life.add(endpoint.stop)
-  const library = await openLibrary({ postgres, endpoint: endpoint.url, demo: options.demo })
+  const secrets = await keptSecrets()
+  const library = await openLibrary({ postgres, endpoint: endpoint.url, demo: options.demo, secrets })
 
   const port = await freePort(options.port)
   if (port !== options.port) say(`Port ${options.port} is taken: using ${port}.`)
@@ -139,7 +143,9 @@ async function start(options: Options, life: Lifetime): Promise<string | undefin
     PUBLIC_URL: `http://localhost:${port}`,
     DATABASE_URL: postgres.urlOf(database),
     DATABASE_ENDPOINT: endpoint.url,
-    ACCESS_TOKEN_KEYS: await accessTokenKeys(),
+    MAILER: 'log',
+    MAIL_FROM: 'library@localhost.test',
+    ...secrets,
   }
   await writeVariables(variables)
 
@@ -188,10 +194,12 @@ async function openLibrary({
   postgres,
   endpoint,
   demo,
+  secrets,
 }: {
   postgres: Postgres
   endpoint: string
   demo: boolean
+  secrets: Secrets
 }): Promise<Library> {
   const url = postgres.urlOf(database)
   const content = await contentOf(postgres)
@@ -202,6 +210,7 @@ async function openLibrary({
         cause,
       })
     })
+    await encryptWhatIsNot({ databaseUrl: url, databaseEndpoint: endpoint, secrets })
     if (content === 'demonstration' && !demo)
       say('This library has its demonstration data already. For an empty one: npm run dev -- --fresh --no-demo')
     if (content === 'empty' && demo)
@@ -213,11 +222,19 @@ async function openLibrary({
   await postgres.dropDatabase(database)
   await postgres.createDatabase(database)
   await migrate(url)
-  const newAccounts = demo ? await seed({ databaseUrl: url, databaseEndpoint: endpoint }) : []
+  const newAccounts = demo ? await seed({ databaseUrl: url, databaseEndpoint: endpoint, secrets }) : []
   if (newAccounts.length > 0) say(accountTable(newAccounts))
   const made = demo ? 'demonstration' : 'empty'
   await administer(postgres, `comment on database ${database} is '${made}'`)
   return { content: made, newAccounts }
+}
+
+/** What a library has from before personal data was encrypted. */
+async function encryptWhatIsNot(options: { databaseUrl: string; databaseEndpoint: string; secrets: Secrets }) {
+  const { databaseUrl, databaseEndpoint, secrets } = options
+  const settings = { DATABASE_URL: databaseUrl, DATABASE_ENDPOINT: databaseEndpoint }
+  const config = readConfig({ ...scriptSettings, ...secrets, ...settings })
+  await reEncrypt(config, openDb({ config, onRoundTrip: () => undefined }))
 }
 
 const contentRows = z.array(z.object({ content: z.enum(['demonstration', 'empty']) })).max(1)
@@ -247,10 +264,12 @@ async function administer(postgres: Postgres, sql: string): Promise<unknown[]> {
   }
 }
 
-/** Kept from run to run, so that those who are logged in stay so. */
-async function accessTokenKeys(): Promise<string> {
-  const known = await readFile(variablesFile, 'utf8').catch(() => '')
-  return /^ACCESS_TOKEN_KEYS=(dev:[\w-]{43})$/m.exec(known)?.[1] ?? `dev:${randomBytes(32).toString('base64url')}`
+/** Kept from run to run: without them nobody stays logged in, and nothing that is encrypted can be read. */
+async function keptSecrets(): Promise<Secrets> {
+  const secrets = secretsFrom(await readFile(variablesFile, 'utf8').catch(() => ''))
+  // At once: what is written with them from here on could not be read without them.
+  await writeVariables(secrets)
+  return secrets
 }
 
 async function writeVariables(variables: Record<string, string>): Promise<void> {

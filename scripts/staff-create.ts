@@ -7,6 +7,7 @@ import { openDb } from '../src/db/client.ts'
 import { findPasswordFault, hashPassword } from '../src/features/users/password.ts'
 import { createUser } from '../src/features/users/queries.ts'
 import { NewUser } from '../src/features/users/schema.ts'
+import { scriptSettings, secretsFrom } from './local/secrets.ts'
 import { ProblemError, problems } from '../src/problem.ts'
 
 /** Makes a member of staff: the first, since only staff can make others staff. There is no default account. */
@@ -14,8 +15,8 @@ import { ProblemError, problems } from '../src/problem.ts'
 const usage = `usage: npm run staff:create -- --username NAME --email ADDRESS [--ask]
 
   Makes a password and prints it once; with --ask it asks for one instead.
-  The database is DATABASE_URL (and DATABASE_ENDPOINT) of the environment, or the library of \`npm run dev\`,
-  which must be running.`
+  The library is that of DATABASE_URL, PERSONAL_DATA_KEYS and LOOKUP_KEY (and DATABASE_ENDPOINT) of the environment, or
+  that of \`npm run dev\`, which must be running.`
 
 async function main() {
   const { values } = parseArgs({
@@ -35,29 +36,30 @@ async function main() {
   if (fault !== null) throw new Error(`The password ${fault}.`)
 
   const config = readConfig({
-    ENVIRONMENT: 'development',
-    PUBLIC_URL: 'http://localhost',
-    ACCESS_TOKEN_KEYS: `none:${randomBytes(32).toString('base64url')}`,
-    ...(await databaseSettings()),
+    ...scriptSettings,
+    ...secretsFrom(),
+    ...(await librarySettings()),
   })
   const db = openDb({ config, onRoundTrip: () => undefined })
   const passwordHash = await hashPassword(config, password)
-  const { id } = await createUser(db, { username, email, passwordHash, role: 'staff' }, null)
+  const { id } = await createUser(db, config, { username, email, passwordHash, role: 'staff' })
   console.log(`${username} is a member of staff (${id}).`)
   if (!values.ask) console.log(`Password, shown this once: ${password}`)
 }
 
-async function databaseSettings(): Promise<Record<string, string>> {
-  const { DATABASE_URL, DATABASE_ENDPOINT } = process.env
-  if (DATABASE_URL !== undefined) {
-    return { DATABASE_URL, ...(DATABASE_ENDPOINT !== undefined && { DATABASE_ENDPOINT }) }
-  }
+const SETTINGS = ['DATABASE_URL', 'DATABASE_ENDPOINT', 'PERSONAL_DATA_KEYS', 'LOOKUP_KEY'] as const
+
+async function librarySettings(): Promise<Record<string, string>> {
+  const { DATABASE_URL } = process.env
+  const settings = DATABASE_URL === undefined ? await localSettings() : process.env
+  const missing = SETTINGS.filter((name) => name !== 'DATABASE_ENDPOINT' && settings[name] === undefined)
+  if (missing.length > 0) throw new Error(`Missing: ${missing.join(', ')}.\n\n${usage}`)
+  return Object.fromEntries(SETTINGS.map((name) => [name, settings[name] ?? '']).filter(([, value]) => value !== ''))
+}
+
+async function localSettings(): Promise<Record<string, string | undefined>> {
   try {
-    const settings = parseEnv(await readFile(new URL('../.lectern/dev.vars', import.meta.url), 'utf8'))
-    return {
-      DATABASE_URL: settings['DATABASE_URL'] ?? '',
-      DATABASE_ENDPOINT: settings['DATABASE_ENDPOINT'] ?? '',
-    }
+    return parseEnv(await readFile(new URL('../.lectern/dev.vars', import.meta.url), 'utf8'))
   } catch {
     throw new Error(`There is no DATABASE_URL and no local library.\n\n${usage}`)
   }

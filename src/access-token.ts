@@ -49,7 +49,7 @@ export function signAccessToken(config: Config, { sub, sid, jti, role, iat }: Ac
     iat,
     exp: iat + ACCESS_TOKEN_SECONDS,
   }
-  return sign(payload, jwkOf(config.accessTokenKeys.signing))
+  return sign(payload, jwkOf(config.accessTokenKeys.current))
 }
 
 /** Throws 'access-token-expired' for one of ours that is too old, 'access-token-invalid' for everything else. */

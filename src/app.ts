@@ -8,7 +8,9 @@ import { fees } from './features/fees/routes.ts'
 import { holds } from './features/holds/routes.ts'
 import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
+import { mailedTokens } from './features/mailed-tokens/routes.ts'
 import { categories, policies } from './features/policies/routes.ts'
+import { secondFactor } from './features/second-factor/routes.ts'
 import { service } from './features/service/routes.ts'
 import { sessions } from './features/sessions/routes.ts'
 import { users } from './features/users/routes.ts'
@@ -27,7 +29,9 @@ app.use(record, headers, configured, onlyHttps, allowListedOrigins, boundedUri, 
 app.onError(onError)
 
 const routed = app
+  .route('/v1/users/me/second-factor', secondFactor)
   .route('/v1/users', users)
+  .route('/v1/auth', mailedTokens)
   .route('/v1/sessions', sessions)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)

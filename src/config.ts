@@ -10,6 +10,9 @@ const DATABASE_PASSWORD_MIN = 12
 /** OWASP Password Storage Cheat Sheet and ASVS 5.0: N=2^15, r=8, p=3. It needs 32 MiB, and an isolate has 128. */
 export const SCRYPT_LN = 15
 
+/** AES-256 (src/personal-data.ts) takes a key of this length and no other. */
+const AES_KEY_BYTES = 32
+
 /** Words of documentation, here or elsewhere. Long enough that chance does not put one into a random key. */
 const EXAMPLE_WORDS = ['example', 'changeme', 'change-me', 'change_me', 'password', 'secret', 'lectern', 'your-key']
 
@@ -41,35 +44,52 @@ const decode = (value: string) => {
 
 const parseUrl = (value: string) => (URL.canParse(value) ? new URL(value) : null)
 
-/** `kid:secret,kid:secret`: the first signs, all verify. A key is 32 random bytes or more, in base64url. */
-const AccessTokenKeys = z.string().transform((value, context) => {
-  const keys = value.split(',').map((entry) => {
-    const [, kid, secret] = /^([A-Za-z0-9._-]{1,32}):([A-Za-z0-9_-]{1,512})$/.exec(entry.trim()) ?? []
-    return { kid, secret }
+type Ring = { kid: string; secret: string }[]
+
+/** What is wrong with the bytes of a key, or null. */
+const faultOfKey = (secret: string, bytes: Uint8Array, exact: boolean) => {
+  if (bytes.length < SECRET_BYTES_MIN) return `holds a key of fewer than ${SECRET_BYTES_MIN} bytes`
+  if (exact && bytes.length !== AES_KEY_BYTES) return `holds a key of more than ${AES_KEY_BYTES} bytes`
+  const isExample = holdsExample(secret) || holdsExample(new TextDecoder().decode(bytes)) || !looksRandom(bytes)
+  return isExample ? 'holds an example or a guessable key' : null
+}
+
+/** `kid:key,kid:key`, each key 32 random bytes or more in base64url; `exact`: 32 and no more. The first is the one in
+ *  use, the others still open what was made with them. */
+const keyRing = ({ exact }: { exact: boolean }) =>
+  z.string().transform((value, context) => {
+    const ring: Ring = []
+    for (const entry of value.split(',')) {
+      const [, kid, secret] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9_-]{1,512})$/.exec(entry.trim()) ?? []
+      const bytes = secret === undefined ? null : bytesOfBase64url(secret)
+      if (kid === undefined || secret === undefined || bytes === null) {
+        context.addIssue('is not of the form kid:base64url,kid:base64url')
+        return z.NEVER
+      }
+      const fault = faultOfKey(secret, bytes, exact)
+      if (fault !== null) {
+        context.addIssue(fault)
+        return z.NEVER
+      }
+      ring.push({ kid, secret })
+    }
+    const [current] = ring
+    if (current === undefined || new Set(ring.map((key) => key.kid)).size < ring.length) {
+      context.addIssue('names a kid twice')
+      return z.NEVER
+    }
+    return { current, all: ring }
   })
-  const ring: { kid: string; secret: string }[] = []
-  for (const { kid, secret } of keys) {
-    const bytes = secret === undefined ? null : bytesOfBase64url(secret)
-    if (kid === undefined || secret === undefined || bytes === null) {
-      context.addIssue('is not of the form kid:base64url,kid:base64url')
-      return z.NEVER
-    }
-    if (bytes.length < SECRET_BYTES_MIN) {
-      context.addIssue(`holds a key of fewer than ${SECRET_BYTES_MIN} bytes`)
-      return z.NEVER
-    }
-    if (holdsExample(secret) || holdsExample(new TextDecoder().decode(bytes)) || !looksRandom(bytes)) {
-      context.addIssue('holds an example or a guessable key')
-      return z.NEVER
-    }
-    ring.push({ kid, secret })
-  }
-  const [signing] = ring
-  if (signing === undefined || new Set(ring.map((key) => key.kid)).size < ring.length) {
-    context.addIssue('names a kid twice')
+
+/** One key of 32 random bytes or more in base64url. */
+const SingleKey = z.string().transform((value, context) => {
+  const bytes = bytesOfBase64url(value)
+  const fault = bytes === null ? 'is not base64url' : faultOfKey(value, bytes, false)
+  if (bytes === null || fault !== null) {
+    context.addIssue(fault ?? '')
     return z.NEVER
   }
-  return { signing, all: ring }
+  return bytes
 })
 
 const DatabaseUrl = z.string().refine((value) => {
@@ -88,6 +108,12 @@ const PublicUrl = z.string().refine((value) => {
   return url !== null && ['http:', 'https:'].includes(url.protocol) && url.origin === value
 }, 'is not an origin, such as https://library.my.org (no path, no slash at the end)')
 
+/** Where the Worker itself sends something. */
+const HttpsUrl = z.string().refine((value) => {
+  const url = parseUrl(value)
+  return url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url)))
+}, 'is neither an https URL nor an http one of this machine')
+
 /** Empty means none. */
 const CorsOrigins = z.string().transform((value, context) => {
   const origins = value
@@ -101,6 +127,10 @@ const CorsOrigins = z.string().transform((value, context) => {
   return origins
 })
 
+/** As much of the bindings' types as is used here; scripts are compiled without those of the Workers' runtime. */
+type MailBinding = { send: (mail: { from: string; to: string; subject: string; text: string }) => Promise<unknown> }
+type BrakeBinding = { limit: (options: { key: string }) => Promise<{ success: boolean }> }
+
 const Environment = z
   .object({
     ENVIRONMENT: z.enum(['production', 'development', 'test'], 'is none of production, development, test'),
@@ -108,14 +138,26 @@ const Environment = z
     CORS_ORIGINS: CorsOrigins.default([]),
     DATABASE_URL: DatabaseUrl,
     /** Where Neon's SQL over HTTP is spoken, when it is not where the host of DATABASE_URL says. */
-    DATABASE_ENDPOINT: z
+    DATABASE_ENDPOINT: HttpsUrl.optional(),
+    /** Sign access tokens. */
+    ACCESS_TOKEN_KEYS: keyRing({ exact: false }),
+    /** Encrypt personal data. */
+    PERSONAL_DATA_KEYS: keyRing({ exact: true }),
+    /** Makes the hashes by which what is encrypted is found. Unlike the rings it cannot be changed in passing. */
+    LOOKUP_KEY: SingleKey,
+    /** How messages to people are sent: src/mail/drivers.ts. */
+    MAILER: z.enum(['cloudflare', 'http', 'log'], 'is none of cloudflare, http, log'),
+    MAIL_FROM: z.email('is not an email address').max(254),
+    MAIL_HTTP_URL: HttpsUrl.optional(),
+    MAIL_HTTP_KEY: z
       .string()
-      .refine((value) => {
-        const url = parseUrl(value)
-        return url !== null && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url)))
-      }, 'is neither an https URL nor an http one of this machine')
+      .regex(/^[\x21-\x7e]{1,512}$/, 'is not 1 to 512 visible ASCII characters')
       .optional(),
-    ACCESS_TOKEN_KEYS: AccessTokenKeys,
+    EMAIL: z.custom<MailBinding>((value) => typeof value === 'object', 'is not a binding').optional(),
+    /** Counts requests an address, coarsely: src/brake.ts. */
+    BRAKE: z.custom<BrakeBinding>((value) => typeof value === 'object', 'is not bound'),
+    /** Where the app is that messages link to. Without it they hold a code to enter. */
+    APP_URL: PublicUrl.optional(),
     /** log2 of scrypt's N. Tests lower it; production does not. */
     PASSWORD_SCRYPT_LN: z
       .string()
@@ -124,9 +166,15 @@ const Environment = z
       .default(SCRYPT_LN),
   })
   .superRefine((env, context) => {
-    if (context.issues.length > 0 || env.ENVIRONMENT !== 'production') return
+    if (context.issues.length > 0) return
     const refuse = (key: keyof typeof env, message: string) =>
       context.addIssue({ code: 'custom', path: [key], message })
+    if (env.MAILER === 'cloudflare' && env.EMAIL === undefined) refuse('EMAIL', 'is not bound, which MAILER needs')
+    if (env.MAILER === 'http' && env.MAIL_HTTP_URL === undefined)
+      refuse('MAIL_HTTP_URL', 'is missing, which MAILER needs')
+    if (env.ENVIRONMENT !== 'production') return
+    if (env.MAILER === 'log') refuse('MAILER', 'is log, which writes messages where operators read them')
+    if (isExampleHost(env.MAIL_FROM.split('@')[1] ?? '')) refuse('MAIL_FROM', 'is still the example')
     if (!env.PUBLIC_URL.startsWith('https://')) refuse('PUBLIC_URL', 'is not https, which production needs')
     if (isExampleHost(new URL(env.PUBLIC_URL).hostname)) refuse('PUBLIC_URL', 'is still the example')
     const { hostname, password: encoded } = new URL(env.DATABASE_URL)
@@ -170,6 +218,17 @@ export function readConfig(env: object) {
     databaseUrl: values.DATABASE_URL,
     databaseEndpoint: values.DATABASE_ENDPOINT,
     accessTokenKeys: values.ACCESS_TOKEN_KEYS,
+    personalDataKeys: values.PERSONAL_DATA_KEYS,
+    lookupKey: values.LOOKUP_KEY,
+    mail: {
+      driver: values.MAILER,
+      from: values.MAIL_FROM,
+      url: values.MAIL_HTTP_URL,
+      key: values.MAIL_HTTP_KEY,
+      binding: values.EMAIL,
+    },
+    appUrl: values.APP_URL,
+    brake: values.BRAKE,
     passwordScryptLn: values.PASSWORD_SCRYPT_LN,
   }
 }

@@ -1,6 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Actor, Claim } from './db/client.ts'
 import type { AppEnv } from './factory.ts'
+import { keyedHash } from './keyed-hash.ts'
 import { problem } from './problem.ts'
 import { stateFacts } from './route-facts.ts'
 import { z } from 'zod'
@@ -15,9 +16,6 @@ const Header = z.object({
     example: '3f0c7a52-6a0e-4f6e-9a39-0d5f1c7be6a1',
   }),
 })
-
-const sha256 = async (text: string) =>
-  new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
 
 type Env = AppEnv & { Variables: { claim: Claim | null; actor?: Actor } }
 
@@ -46,7 +44,7 @@ async function claimOf(c: Context<Env>, key: string, secrets: string[]): Promise
       ? body
       : JSON.stringify(JSON.parse(body), (name, value: unknown) => (secrets.includes(name) ? undefined : value))
   return {
-    keyHash: await sha256(`${c.get('actor')?.userId ?? 'anyone'} ${key}`),
-    fingerprint: await sha256(`${c.req.method} ${c.req.path} ${withoutSecrets}`),
+    keyHash: await keyedHash(c.var.config, 'idempotency-key', c.get('actor')?.userId ?? 'anyone', key),
+    fingerprint: await keyedHash(c.var.config, 'idempotent-request', c.req.method, c.req.path, withoutSecrets),
   }
 }

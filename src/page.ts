@@ -56,6 +56,12 @@ export async function readPage(db: Db, statement: SQL): Promise<PageText> {
   return { items, nextCursor: last === null ? null : makeCursor(last) }
 }
 
+/** The page with each item changed, where PostgreSQL cannot make the whole of it. */
+export async function mapPage<T>(page: PageText, change: (item: T) => Promise<T>): Promise<PageText> {
+  const items: T[] = JSON.parse(page.items)
+  return { ...page, items: JSON.stringify(await Promise.all(items.map(change))) }
+}
+
 /** Answers a page, with the link to the next one in the body and in Link (RFC 8288). */
 export function answerPage<T>(c: Context, { items, nextCursor }: PageText) {
   let next: string | null = null

@@ -23,6 +23,13 @@ export const problems = {
   'access-token-expired': [401, 'The access token has expired', 'Refresh it, and repeat the request.'],
   'access-token-outdated': [401, 'Your role has changed', 'Refresh the access token, and repeat the request.'],
   'session-ended': [401, 'The session has ended', 'Log in again.'],
+  'second-factor-required': [401, 'A code is needed', 'Log in again with a code of your app, or a recovery code.'],
+  'wrong-code': [403, 'The code is wrong', 'Wait for the next code, and check the clock of the device.'],
+  'mailed-token-invalid': [
+    403,
+    'The code from the message is not valid',
+    'It is good once, and for a while only: ask for a new message.',
+  ],
   'wrong-credentials': [401, 'Username or password is wrong', 'Check both and try again.'],
   'refresh-token-invalid': [401, 'The refresh token is not valid', 'Log in again.'],
   'refresh-token-reused': [
@@ -49,7 +56,10 @@ export const problems = {
 
   // Accounts
   'username-taken': [409, 'The username is taken', 'Choose another.'],
-  'email-taken': [409, 'The email address is taken', 'Log in, or use another address.'],
+  'email-taken': [409, 'Another account has confirmed the address', 'Log in to that one, or use another address.'],
+  'nothing-to-confirm': [409, 'No address waits to be confirmed', 'Set a new one first.'],
+  'second-factor-active': [409, 'There is a second factor', 'Remove it first.'],
+  'second-factor-not-begun': [409, 'There is no second factor to do that with', 'Begin one first.'],
   'wrong-password': [403, 'The current password is wrong', 'Check it and try again.'],
   'own-account': [409, 'That cannot be done to your own account', 'Ask another member of staff.'],
 
@@ -115,6 +125,10 @@ export const problems = {
     'The Idempotency-Key was used for another request',
     'Use a new key for something new, and the same body to repeat a request.',
   ],
+
+  // Too much
+  'too-many-requests': [429, 'Too many requests from your address', 'Wait for as long as Retry-After says.'],
+  'too-many-attempts': [429, 'Too many attempts', 'Wait for as long as Retry-After says, then check what you send.'],
 
   // The service
   'internal-error': [500, 'Something went wrong here', 'Try again later; tell the library the instance if it stays.'],

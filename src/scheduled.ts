@@ -1,7 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from './config.ts'
-import { openDb } from './db/client.ts'
+import { type Db, openDb } from './db/client.ts'
 import { log } from './log.ts'
+import { deliverMail } from './mail/deliver.ts'
+import { reEncrypt } from './re-encrypt.ts'
 
 /** At most so many batches of a kind a run; the next run goes on. */
 const BATCHES_MAX = 20
@@ -19,17 +21,31 @@ export const tasks = [
   { event: 'cleared_away', statement: sql`select clear_away(1000) as count` },
 ] satisfies Task[]
 
+/** A batch of what the database cannot do alone; it answers how much it did. */
+type Chore = { event: string; batch: (config: Config) => Promise<number> }
+
+const chores = [
+  { event: 'mail_taken', batch: deliverMail },
+  { event: 're_encrypted', batch: (config) => reEncrypt(config, openDb({ config, onRoundTrip: () => undefined })) },
+] satisfies Chore[]
+
 /** Runs every task, also when one before it failed; throws then, at the end. */
 export async function runTasks(config: Config): Promise<void> {
   const failures: unknown[] = []
-  for (const task of tasks) await inBatches(config, task).catch((error: unknown) => failures.push(error))
+  const db = openDb({ config, onRoundTrip: () => undefined })
+  const all: Chore[] = [
+    ...tasks.map(({ event, statement }) => ({ event, batch: () => countOf(db, statement) })),
+    ...chores,
+  ]
+  for (const chore of all) await inBatches(config, chore).catch((error: unknown) => failures.push(error))
   if (failures.length > 0) throw new AggregateError(failures, 'scheduled tasks failed')
 }
 
-async function inBatches(config: Config, { event, statement }: Task): Promise<void> {
-  const db = openDb({ config, onRoundTrip: () => undefined })
-  for (let batch = 0; batch < BATCHES_MAX; batch++) {
-    const { count } = await db.row<{ count: number }>(statement)
+const countOf = async (db: Db, statement: SQL) => (await db.row<{ count: number }>(statement)).count
+
+async function inBatches(config: Config, { event, batch }: Chore): Promise<void> {
+  for (let i = 0; i < BATCHES_MAX; i++) {
+    const count = await batch(config)
     log({ event, count })
     if (count === 0) return
   }

@@ -70,7 +70,7 @@ async function simulate({ readers, seed, edits = [] }: { readers: Readers; seed:
     const bookId = String(book?.['id'])
     const user = async () => {
       const name = `u${crypto.randomUUID().slice(0, 13)}`
-      const [made] = await database`select (create_user(${name}, ${`${name}@mail.test`}, 'x', 'patron')).id`
+      const [made] = await database`select (create_user(uuidv7(), ${name}, 'x', 'patron', null, null)).id`
       return String(made?.['id'])
     }
     // What comes next: loans to bring back, holds to collect or to let run out.

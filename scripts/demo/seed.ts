@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
@@ -12,6 +12,7 @@ import { changeLibrary, setCalendarDay } from '../../src/features/library/querie
 import { checkIn } from '../../src/features/loans/check-in.ts'
 import { checkOut } from '../../src/features/loans/check-out.ts'
 import { changePolicy, createPolicy, putCategory } from '../../src/features/policies/queries.ts'
+import { type Secrets, scriptSettings } from '../local/secrets.ts'
 import { hashPassword } from '../../src/features/users/password.ts'
 import { changeUser, createUser, suspendUser } from '../../src/features/users/queries.ts'
 import type { User } from '../../src/features/users/schema.ts'
@@ -34,13 +35,16 @@ const people: Omit<Account, 'password'>[] = [
 ]
 
 /** Fills an empty library. The passwords are made here and kept nowhere: whoever calls shows them once. */
-export async function seed(options: { databaseUrl: string; databaseEndpoint: string }): Promise<Account[]> {
+export async function seed(options: {
+  databaseUrl: string
+  databaseEndpoint: string
+  secrets: Secrets
+}): Promise<Account[]> {
   const config = readConfig({
-    ENVIRONMENT: 'development',
-    PUBLIC_URL: 'http://localhost',
+    ...scriptSettings,
+    ...options.secrets,
     DATABASE_URL: options.databaseUrl,
     DATABASE_ENDPOINT: options.databaseEndpoint,
-    ACCESS_TOKEN_KEYS: `seed:${randomBytes(32).toString('base64url')}`,
   })
   const db = openDb({ config, onRoundTrip: () => undefined })
   const { count } = await db.row<{ count: number }>(sql`select count(*)::integer as count from books`)
@@ -121,12 +125,12 @@ async function admit(db: Db, config: Config) {
     const password = newPassword()
     const email = `${username}@example.org`
     const passwordHash = await hashPassword(config, password)
-    users.set(username, await createUser(db, { username, email, passwordHash, role }, null))
+    users.set(username, await createUser(db, config, { username, email, passwordHash, role }))
     accounts.push({ ...person, password })
   }
-  await changeUser(db, { userId: got(users, 'ada').id, change: { category: 'student' } })
+  await changeUser(db, config, { userId: got(users, 'ada').id, change: { category: 'student' } })
   const { id } = got(users, 'emeka')
-  await suspendUser(db, { userId: id, reason: 'Three letters about an overdue book came back' })
+  await suspendUser(db, config, { userId: id, reason: 'Three letters about an overdue book came back' })
   return { accounts, users }
 }
 

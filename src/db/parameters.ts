@@ -11,3 +11,6 @@ export const textArray = (values: string[]) => sql`array(select jsonb_array_elem
 
 export const integerArray = (values: number[] | null) =>
   values === null ? sql`null::integer[]` : sql`${`{${values.join(',')}}`}::integer[]`
+
+export const byteaArray = (values: Uint8Array[]) =>
+  values.length === 0 ? sql`'{}'::bytea[]` : sql`array[${sql.join(values.map(bytea), sql`, `)}]`

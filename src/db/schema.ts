@@ -50,6 +50,7 @@ export const library = pgTable(
     onlyOne: boolean('only_one').notNull().default(true),
     timeZone: text('time_zone').notNull().default('UTC'),
     currency: text('currency').notNull().default('EUR'),
+    staffSecondFactor: boolean('staff_second_factor').notNull().default(false),
   },
   (t) => [
     primaryKey({ name: 'library_pkey', columns: [t.onlyOne] }),
@@ -129,7 +130,7 @@ export const users = pgTable(
   {
     id: id(),
     username: text('username').notNull(),
-    email: text('email').notNull(),
+    email: text('email'),
     passwordHash: text('password_hash').notNull(),
     role: text('role', { enum: ['staff', 'patron'] })
       .notNull()
@@ -140,6 +141,12 @@ export const users = pgTable(
     category: text('category').notNull().default('general'),
     expiresAt: moment('expires_at'),
     keepHistory: boolean('keep_history').notNull().default(false),
+    emailHash: bytea('email_hash'),
+    pendingEmail: text('pending_email'),
+    pendingEmailHash: bytea('pending_email_hash'),
+    name: text('name'),
+    phone: text('phone'),
+    address: text('address'),
   },
   (t) => [
     primaryKey({ name: 'users_pkey', columns: [t.id] }),
@@ -147,10 +154,26 @@ export const users = pgTable(
     index('users_by_category').on(t.category),
     check('users_role_known', sql`${t.role} in ('staff', 'patron')`),
     check('users_username_bounded', sql`length(${t.username}) between 3 and 32`),
-    check('users_email_bounded', sql`length(${t.email}) between 3 and 254`),
+    check('users_email_bounded', sql`length(${t.email}) <= 500`),
+    check('users_pending_email_bounded', sql`length(${t.pendingEmail}) <= 500`),
+    check('users_name_bounded', sql`length(${t.name}) <= 1200`),
+    check('users_phone_bounded', sql`length(${t.phone}) <= 200`),
+    check('users_address_bounded', sql`length(${t.address}) <= 3000`),
+    check(
+      'users_email_hash_is_hmac',
+      sql`${t.emailHash} is null or (length(${t.emailHash}) = 32 and ${t.email} is not null)`,
+    ),
+    check(
+      'users_pending_email_has_hash',
+      sql`(${t.pendingEmail} is null) = (${t.pendingEmailHash} is null) and length(${t.pendingEmailHash}) = 32`,
+    ),
     check('users_suspension_has_reason', sql`(${t.suspendedAt} is null) = (${t.suspensionReason} is null)`),
-    uniqueIndex('users_username_unique').on(sql`lower(${t.username})`),
-    uniqueIndex('users_email_unique').on(sql`lower(${t.email})`),
+    uniqueIndex('users_username_unique').on(sql`look_of(${t.username})`),
+    uniqueIndex('users_email_unique').on(t.emailHash),
+    index('users_by_key').using(
+      'gin',
+      sql`keys_of(array[${t.email}, ${t.pendingEmail}, ${t.name}, ${t.phone}, ${t.address}])`,
+    ),
   ],
 )
 
@@ -178,11 +201,13 @@ export const sessions = pgTable(
     createdAt: moment('created_at').notNull().defaultNow(),
     lastUsedAt: moment('last_used_at').notNull().defaultNow(),
     expiresAt: moment('expires_at').notNull(),
+    secondFactorAt: moment('second_factor_at'),
   },
   (t) => [
     primaryKey({ name: 'sessions_pkey', columns: [t.id] }),
     foreignKey({ name: 'sessions_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete('cascade'),
-    check('sessions_device_name_bounded', sql`length(${t.deviceName}) <= 80`),
+    check('sessions_device_name_bounded', sql`length(${t.deviceName}) <= 600`),
+    index('sessions_by_key').using('gin', sql`keys_of(array[${t.deviceName}])`),
     index('sessions_by_user').on(t.userId, t.id),
     index('sessions_by_expiry').on(t.expiresAt),
   ],
@@ -207,6 +232,137 @@ export const refreshTokens = pgTable(
     check('refresh_tokens_hash_is_sha256', sql`length(${t.tokenHash}) = 32`),
     check('refresh_tokens_spent_has_nonce', sql`(${t.spentAt} is null) = (${t.successorNonce} is null)`),
     index('refresh_tokens_by_session').on(t.sessionId),
+  ],
+)
+
+export const securityEvents = pgTable(
+  'security_events',
+  {
+    id: id(),
+    userId: uuid('user_id').notNull(),
+    kind: text('kind').notNull(),
+    occurredAt: moment('occurred_at').notNull().defaultNow(),
+    sessionId: uuid('session_id'),
+  },
+  (t) => [
+    primaryKey({ name: 'security_events_pkey', columns: [t.id] }),
+    foreignKey({ name: 'security_events_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete(
+      'cascade',
+    ),
+    check('security_events_kind_bounded', sql`${t.kind} ~ '^[a-z-]{1,40}$'`),
+    index('security_events_by_user').on(t.userId, t.id),
+    index('security_events_by_age').on(t.occurredAt),
+  ],
+)
+
+export const messages = pgTable(
+  'messages',
+  {
+    id: uuid('id').notNull().defaultRandom(),
+    userId: uuid('user_id').notNull(),
+    kind: text('kind').notNull(),
+    recipient: text('recipient').notNull(),
+    content: text('content'),
+    attempts: integer('attempts').notNull().default(0),
+    createdAt: moment('created_at').notNull().defaultNow(),
+    nextAttemptAt: moment('next_attempt_at').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'messages_pkey', columns: [t.id] }),
+    foreignKey({ name: 'messages_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete('cascade'),
+    check('messages_kind_bounded', sql`${t.kind} ~ '^[a-z-]{1,40}$'`),
+    check('messages_recipient_bounded', sql`length(${t.recipient}) <= 500`),
+    check('messages_content_bounded', sql`length(${t.content}) <= 3000`),
+    check('messages_attempts_bounded', sql`${t.attempts} between 0 and 20`),
+    index('messages_by_next_attempt').on(t.nextAttemptAt),
+    index('messages_by_user').on(t.userId),
+    index('messages_by_key').using('gin', sql`keys_of(array[${t.recipient}, ${t.content}])`),
+  ],
+)
+
+export const attempts = pgTable(
+  'attempts',
+  {
+    keyHash: bytea('key_hash').notNull(),
+    failures: integer('failures').notNull().default(0),
+    lastAt: moment('last_at').notNull().defaultNow(),
+    waitUntil: moment('wait_until').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'attempts_pkey', columns: [t.keyHash] }),
+    check('attempts_hash_is_hmac', sql`length(${t.keyHash}) = 32`),
+    check('attempts_failures_never_negative', sql`${t.failures} >= 0`),
+    index('attempts_by_age').on(t.lastAt),
+  ],
+)
+
+export const knownAddresses = pgTable(
+  'known_addresses',
+  {
+    userId: uuid('user_id').notNull(),
+    addressHash: bytea('address_hash').notNull(),
+    lastSeenAt: moment('last_seen_at').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'known_addresses_pkey', columns: [t.userId, t.addressHash] }),
+    foreignKey({ name: 'known_addresses_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete(
+      'cascade',
+    ),
+    check('known_addresses_hash_is_sha256', sql`length(${t.addressHash}) = 32`),
+    index('known_addresses_by_age').on(t.lastSeenAt),
+  ],
+)
+
+export const secondFactors = pgTable(
+  'second_factors',
+  {
+    userId: uuid('user_id').notNull(),
+    secret: text('secret').notNull(),
+    createdAt: moment('created_at').notNull().defaultNow(),
+    confirmedAt: moment('confirmed_at'),
+    lastStep: bigint('last_step', { mode: 'number' }),
+  },
+  (t) => [
+    primaryKey({ name: 'second_factors_pkey', columns: [t.userId] }),
+    foreignKey({ name: 'second_factors_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete(
+      'cascade',
+    ),
+    check('second_factors_secret_bounded', sql`length(${t.secret}) <= 200`),
+    index('second_factors_by_key').using('gin', sql`keys_of(array[${t.secret}])`),
+  ],
+)
+
+export const recoveryCodes = pgTable(
+  'recovery_codes',
+  { userId: uuid('user_id').notNull(), codeHash: bytea('code_hash').notNull() },
+  (t) => [
+    primaryKey({ name: 'recovery_codes_pkey', columns: [t.userId, t.codeHash] }),
+    foreignKey({
+      name: 'recovery_codes_user_fkey',
+      columns: [t.userId],
+      foreignColumns: [secondFactors.userId],
+    }).onDelete('cascade'),
+    check('recovery_codes_hash_is_sha256', sql`length(${t.codeHash}) = 32`),
+  ],
+)
+
+export const mailedTokens = pgTable(
+  'mailed_tokens',
+  {
+    tokenHash: bytea('token_hash').notNull(),
+    userId: uuid('user_id').notNull(),
+    purpose: text('purpose', { enum: ['confirm-email', 'reset-password'] }).notNull(),
+    expiresAt: moment('expires_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'mailed_tokens_pkey', columns: [t.tokenHash] }),
+    foreignKey({ name: 'mailed_tokens_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete(
+      'cascade',
+    ),
+    check('mailed_tokens_hash_is_sha256', sql`length(${t.tokenHash}) = 32`),
+    check('mailed_tokens_purpose_known', sql`${t.purpose} in ('confirm-email', 'reset-password')`),
+    index('mailed_tokens_by_user').on(t.userId, t.purpose),
+    index('mailed_tokens_by_expiry').on(t.expiresAt),
   ],
 )
 

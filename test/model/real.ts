@@ -86,7 +86,7 @@ export async function aRealLibrary({ edits = [] }: { edits?: Edit[] } = {}) {
   const people: { name: string; id: string; session: string; role: 'staff' | 'patron' }[] = []
   for (const name of [STAFF, ...PATRONS]) {
     const role = name === STAFF ? 'staff' : 'patron'
-    const [made] = await rows(`select (create_user($1, $1 || '@mail.test', 'none', $2)).id`, [name, role])
+    const [made] = await rows(`select (create_user(uuidv7(), $1, 'none', $2, null, null)).id`, [name, role])
     people.push({ name, id: String(made?.['id']), session: crypto.randomUUID(), role })
   }
   await rows(`insert into categories (name) values ('student') on conflict do nothing`)

@@ -6,6 +6,7 @@ import { migrate } from '../../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort, startPostgres } from '../../scripts/local/postgres.ts'
 import { newFaults } from '../local/faults.ts'
+import { startMailbox } from '../local/mailbox.ts'
 import { startLaboratory } from '../local/laboratory.ts'
 
 declare module 'vitest' {
@@ -13,6 +14,7 @@ declare module 'vitest' {
     databaseUrl: string
     databaseEndpoint: string
     laboratory: string
+    mailbox: string
   }
 }
 
@@ -34,9 +36,12 @@ export default async function setup(project: TestProject) {
   const laboratory = await startLaboratory({ postgres, faults, template, directory: join(directory, 'servers') })
   project.provide('databaseUrl', databaseUrl)
   project.provide('databaseEndpoint', endpoint.url)
+  const mailbox = await startMailbox()
   project.provide('laboratory', laboratory.url)
+  project.provide('mailbox', mailbox.url)
   return async () => {
     await laboratory.stop()
+    await mailbox.stop()
     await endpoint.stop()
     await postgres.stop()
     await rm(directory, { recursive: true, force: true })

@@ -36,6 +36,12 @@ export const problemOf = ({ body }: Answer) =>
 let counter = 0
 const unique = () => `${Date.now().toString(36)}${(counter++).toString(36)}${Math.random().toString(36).slice(2, 6)}`
 
+/** An address of its own for each call, as the platform tells the Worker: clients come from all over the world. */
+const anAddress = () => {
+  const [a, b] = crypto.getRandomValues(new Uint16Array(2))
+  return `2001:db8:${(a ?? 0).toString(16)}:${(b ?? 0).toString(16)}::1`
+}
+
 export const PASSWORD = 'seven quiet herons wade'
 
 export type Person = {
@@ -63,6 +69,7 @@ export function libraryOf({
       headers: {
         ...(how.token !== undefined && { authorization: `Bearer ${how.token}` }),
         ...(how.body !== undefined && { 'content-type': 'application/json' }),
+        'cf-connecting-ip': anAddress(),
         ...how.headers,
       },
       ...(how.body !== undefined && { body: JSON.stringify(how.body) }),

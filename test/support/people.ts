@@ -12,7 +12,7 @@ export async function people(
 ): Promise<Someone[]> {
   const rows = await database`
     with made as (
-      select w.place, (create_user(w.username, w.username || '@mail.test', '-', w.role)).id as id
+      select w.place, (create_user(uuidv7(), w.username, '-', w.role, null, null)).id as id
       from unnest(${wanted.map(({ username }) => username)}::text[], ${wanted.map(({ role }) => role)}::text[])
         with ordinality as w (username, role, place)
     ),

@@ -1,38 +1,94 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
 import type { Db } from '../../db/client.ts'
-import { bytea } from '../../db/parameters.ts'
-import { users } from '../../db/schema.ts'
+import { bytea, byteaArray } from '../../db/parameters.ts'
+import { emailHash, keyedHash } from '../../keyed-hash.ts'
+import { seal, sealOptional, unseal } from '../../personal-data.ts'
 import { problem } from '../../problem.ts'
+import { sha256 } from '../../sha256.ts'
+import { isTotp, normalRecoveryCode, stepOfCode } from '../second-factor/codes.ts'
 import { hashPassword, verifyPassword } from '../users/password.ts'
+import { tooManyAttempts } from './attempts.ts'
 import type { NewSession, Tokens } from './schema.ts'
 import { hashRefreshToken, issueTokens, newRefreshToken } from './tokens.ts'
 
-/** Two round trips: the hash must be read before the password can be compared. An unknown account costs the same work
- *  and gets the same answer as a wrong password. Throws 'wrong-credentials', 'account-suspended'. */
-export async function logIn(db: Db, config: Config, { username, password, deviceName }: NewSession): Promise<Tokens> {
-  const account = await db.row<{ user: { id: string; role: 'staff' | 'patron'; stored: string } | null }>(sql`
-    select (
-      select json_build_object('id', id, 'role', role, 'stored', password_hash)
-      from ${users}
-      where lower(username) = lower(${username}) or lower(email) = lower(${username})
-    ) as user`)
-  const stored = account.user?.stored ?? null
-  const { isRight, isOutdated } = await verifyPassword(config, { password, stored })
-  if (!isRight || account.user === null) throw problem('wrong-credentials')
+type Begun = {
+  wait: number
+  isKnown: boolean
+  eventId: string | null
+  user: { id: string; role: 'staff' | 'patron'; stored: string } | null
+  secret: string | null
+}
 
-  const { id, role } = account.user
+/** Two round trips: the hash must be read before the password can be compared. The first counts the attempt, as failed,
+ *  before anything is compared; the second takes that back. An unknown account costs the same work, is counted alike and
+ *  gets the same answer as a wrong password. Throws 'too-many-attempts', 'wrong-credentials', 'account-suspended',
+ *  'second-factor-required', 'wrong-code'; the last two only to whoever knows the password. */
+export async function logIn(
+  db: Db,
+  config: Config,
+  { username, password, code, deviceName }: NewSession,
+  { address }: { address: string },
+): Promise<{ tokens: Tokens; hasMessage: boolean }> {
+  const [addressHash, ...keys] = await Promise.all([
+    keyedHash(config, 'address', address),
+    keyedHash(config, 'login', username.toLowerCase(), address),
+    keyedHash(config, 'login-account', username.toLowerCase()),
+    keyedHash(config, 'login-address', address),
+  ])
+  const begun = await db.one<Begun>(sql`
+    select json_build_object(
+      'wait', b.wait,
+      'isKnown', b.is_known,
+      'eventId', b.event_id,
+      'user', case when (b.account).id is not null then json_build_object(
+        'id', (b.account).id, 'role', (b.account).role, 'stored', (b.account).password_hash
+      ) end,
+      'secret', (b.second_factor).secret
+    ) as body
+    from begin_login(
+      ${username}, ${bytea(await emailHash(config, username))}, ${bytea(addressHash)}, ${byteaArray(keys)}
+    ) as b`)
+  if (begun.wait > 0) throw tooManyAttempts(begun.wait)
+  const { user, secret } = begun
+  const { isRight, isOutdated } = await verifyPassword(config, { password, stored: user?.stored ?? null })
+  if (!isRight || user === null) throw problem('wrong-credentials')
+
+  const factor = secret === null ? null : await readFactor(config, { userId: user.id, secret, code })
   const newHash = isOutdated ? await hashPassword(config, password) : null
   const refreshToken = newRefreshToken()
-  const session = await db.one<{ id: string; createdAt: string }>(sql`
-    select json_build_object('id', s.id, 'createdAt', s.created_at) as body
+  const ids = { session: crypto.randomUUID(), message: crypto.randomUUID() }
+  const [device, content, tokenHash] = await Promise.all([
+    sealOptional(config, { column: 'sessions.device_name', row: ids.session }, deviceName),
+    seal(config, { column: 'messages.content', row: ids.message }, JSON.stringify({ deviceName })),
+    hashRefreshToken(refreshToken),
+  ])
+  const counted = begun.isKnown ? keys.slice(0, 1) : keys
+  const opened = await db.one<{ at: string; hasMessage: boolean }>(sql`
+    select json_build_object('at', l.opened_at, 'hasMessage', l.has_message) as body
     from log_in(
-      ${id}, ${stored}, ${newHash}, ${bytea(await hashRefreshToken(refreshToken))}, ${deviceName ?? null}
-    ) as s`)
-  return issueTokens(config, {
+      ${user.id}, ${user.stored}, ${newHash}, ${bytea(tokenHash)}, ${ids.session}, ${device ?? null},
+      ${byteaArray(counted)}, ${bytea(addressHash)}, ${begun.eventId}, ${factor?.step ?? null},
+      ${factor?.codeHash ?? sql`null::bytea`}, ${ids.message}, ${content}
+    ) as l`)
+  const tokens = await issueTokens(config, {
     refreshToken,
-    issuedAt: session.createdAt,
-    sessionId: session.id,
-    user: { id, role },
+    issuedAt: opened.at,
+    sessionId: ids.session,
+    user: { id: user.id, role: user.role },
   })
+  return { tokens, hasMessage: opened.hasMessage }
+}
+
+/** What the database has to spend: the period of a code, or a recovery code. */
+async function readFactor(
+  config: Config,
+  { userId, secret, code }: { userId: string; secret: string; code: string | undefined },
+): Promise<{ step: number | null; codeHash: SQL | null }> {
+  if (code === undefined) throw problem('second-factor-required')
+  if (!isTotp(code)) return { step: null, codeHash: bytea(await sha256(normalRecoveryCode(code))) }
+  const plain = await unseal(config, { column: 'second_factors.secret', row: userId }, secret)
+  const step = stepOfCode(plain, code)
+  if (step === null) throw problem('wrong-code')
+  return { step, codeHash: null }
 }

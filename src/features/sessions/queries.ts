@@ -1,10 +1,16 @@
 import { sql } from 'drizzle-orm'
+import type { Config } from '../../config.ts'
 import type { Actor, Db } from '../../db/client.ts'
 import { sessions } from '../../db/schema.ts'
+import { unsealOptional } from '../../personal-data.ts'
 import type { Session } from './schema.ts'
 
-export function listSessions(db: Db, { userId, sessionId }: Actor): Promise<{ items: Session[] }> {
-  return db.one(sql`
+export async function listSessions(
+  db: Db,
+  config: Config,
+  { userId, sessionId }: Actor,
+): Promise<{ items: Session[] }> {
+  const { items } = await db.one<{ items: Session[] }>(sql`
     select json_build_object('items', json_agg(
       json_build_object(
         'id', s.id,
@@ -18,6 +24,12 @@ export function listSessions(db: Db, { userId, sessionId }: Actor): Promise<{ it
     )) as body
     from ${sessions} s
     where s.user_id = ${userId} and s.expires_at > now()`)
+  return { items: await Promise.all(items.map((session) => reveal(config, session))) }
+}
+
+async function reveal(config: Config, sealed: Session): Promise<Session> {
+  const place = { column: 'sessions.device_name', row: sealed.id } as const
+  return { ...sealed, deviceName: await unsealOptional(config, place, sealed.deviceName) }
 }
 
 /** Deletes a session and, with it, its refresh tokens. Throws 'session-not-found' for another's. */

@@ -1,6 +1,9 @@
 import { allow, allowAnyone } from '../../actor.ts'
+import { brake } from '../../brake.ts'
+import { clientAddress } from '../../client-address.ts'
 import { factory } from '../../factory.ts'
 import { IdParam, valid } from '../../input.ts'
+import { deliverSoon } from '../../mail/deliver.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { logIn } from './log-in.ts'
 import { endSession, listSessions } from './queries.ts'
@@ -19,11 +22,24 @@ export const sessions = factory
       description:
         'Takes no Idempotency-Key, since its answer holds secrets that are not kept: a repeated login opens another session.',
       responses: { 201: { description: 'Logged in', schema: Tokens } },
-      problems: ['wrong-credentials', 'account-suspended', 'busy'],
+      problems: [
+        'wrong-credentials',
+        'second-factor-required',
+        'wrong-code',
+        'too-many-attempts',
+        'account-suspended',
+        'busy',
+      ],
     }),
     allowAnyone(),
+    brake(),
     valid('json', NewSession),
-    async (c) => c.json(await logIn(c.var.db, c.var.config, c.req.valid('json')), 201),
+    async (c) => {
+      const address = clientAddress(c)
+      const { tokens, hasMessage } = await logIn(c.var.db, c.var.config, c.req.valid('json'), { address })
+      if (hasMessage) deliverSoon(c)
+      return c.json(tokens, 201)
+    },
   )
   .post(
     '/refresh',
@@ -47,7 +63,7 @@ export const sessions = factory
       responses: { 200: { description: 'My sessions, the last used first', schema: SessionList } },
     }),
     allow('patron', 'staff'),
-    async (c) => c.json(await listSessions(c.var.db, c.var.actor), 200),
+    async (c) => c.json(await listSessions(c.var.db, c.var.config, c.var.actor), 200),
   )
   .delete(
     '/current',

@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { line } from '../../input.ts'
 import { timestamp } from '../../timestamp.ts'
+import { Code } from '../second-factor/schema.ts'
 import { Password, Role } from '../users/schema.ts'
 
 export const NewSession = z
   .strictObject({
     username: line(254).meta({ example: 'ada.lovelace', description: 'Username or email address' }),
     password: Password,
+    code: Code.optional().meta({ description: 'Where the account has a second factor' }),
     deviceName: line(80).optional().meta({ example: 'Tablet in the kitchen', description: 'Shown in my sessions' }),
   })
   .meta({ id: 'NewSession' })

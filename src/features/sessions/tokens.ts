@@ -1,14 +1,13 @@
 import { base64urlnopad } from '@scure/base'
 import { ACCESS_TOKEN_SECONDS, signAccessToken } from '../../access-token.ts'
 import type { Config } from '../../config.ts'
+import { sha256 } from '../../sha256.ts'
 import type { Tokens } from './schema.ts'
 
 const PREFIX = 'lrt_'
 const TOKEN_BYTES = 32
 
 const encode = (text: string) => new TextEncoder().encode(text)
-
-const sha256 = async (text: string) => new Uint8Array(await crypto.subtle.digest('SHA-256', encode(text)))
 
 export const newRefreshToken = () => PREFIX + base64urlnopad.encode(crypto.getRandomValues(new Uint8Array(TOKEN_BYTES)))
 

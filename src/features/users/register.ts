@@ -1,16 +1,21 @@
+import { v7 as newId } from 'uuid'
 import type { Config } from '../../config.ts'
 import type { Claim, Db } from '../../db/client.ts'
 import { problem } from '../../problem.ts'
+import { confirmationOf } from './confirm-email.ts'
 import { findPasswordFault, hashPassword } from './password.ts'
-import { createUser } from './queries.ts'
+import { registerUser } from './queries.ts'
 import type { NewUser, User } from './schema.ts'
 
-/** Makes a patron, whatever else. Throws 'username-taken', 'email-taken', 'invalid-input' for a guessable password. */
+/** Makes a patron, whatever else. An address that another account has is no fault: whoever owns it decides, with the
+ *  message that is sent there. Throws 'username-taken', 'invalid-input' for a guessable password. */
 export async function register(db: Db, config: Config, newUser: NewUser, claim: Claim | null): Promise<User> {
   const { username, email, password } = newUser
   requireUnguessable({ password, username, email, pointer: '/password' })
   const passwordHash = await hashPassword(config, password)
-  return createUser(db, { username, email, passwordHash, role: 'patron' }, claim)
+  const id = newId()
+  const confirmation = await confirmationOf(config, { userId: id, email })
+  return registerUser(db, config, { id, username, passwordHash, confirmation }, claim)
 }
 
 export function requireUnguessable({
@@ -21,9 +26,10 @@ export function requireUnguessable({
 }: {
   password: string
   username: string
-  email: string
+  email?: string | undefined
   pointer: string
 }) {
-  const detail = findPasswordFault(password, [username, email, email.split('@')[0] ?? ''])
+  const known = email === undefined ? [] : [email, email.split('@')[0] ?? '']
+  const detail = findPasswordFault(password, [username, ...known])
   if (detail !== null) throw problem('invalid-input', { errors: [{ in: 'body', pointer, detail }] })
 }

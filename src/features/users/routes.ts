@@ -5,7 +5,11 @@ import { IdParam, valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
 import { problem } from '../../problem.ts'
 import { describeRoute } from '../../route-facts.ts'
+import { brake } from '../../brake.ts'
+import { deliverSoon } from '../../mail/deliver.ts'
+import { changeOwn } from './change-own.ts'
 import { changePassword } from './change-password.ts'
+import { askAgain } from './confirm-email.ts'
 import { changeUser, getUser, listUsers, reinstateUser, suspendUser } from './queries.ts'
 import { register } from './register.ts'
 import { NewUser, OwnChange, PasswordChange, Suspension, User, UserChange, UserFilter, UserPage } from './schema.ts'
@@ -24,15 +28,18 @@ export const users = factory
     describeRoute({
       tag,
       summary: 'Register',
-      description: 'Makes a patron. Log in with `POST /v1/sessions` afterwards.',
+      description:
+        'Makes a patron. Log in with `POST /v1/sessions` afterwards. The email address counts once it is confirmed with the code in the message that is sent there; whether another account has it is not told.',
       responses: { 201: { description: 'Registered', schema: User } },
-      problems: ['username-taken', 'email-taken', 'busy'],
+      problems: ['username-taken', 'busy'],
     }),
     allowAnyone(),
+    brake(),
     valid('json', NewUser),
     idempotent({ secrets: ['password'] }),
     async (c) => {
       const user = await register(c.var.db, c.var.config, c.req.valid('json'), c.var.claim)
+      deliverSoon(c)
       return c.json(user, 201)
     },
   )
@@ -45,25 +52,29 @@ export const users = factory
     }),
     allow('staff'),
     valid('query', UserFilter),
-    async (c) => answerPage<User>(c, await listUsers(c.var.db, c.req.valid('query'))),
+    async (c) => answerPage<User>(c, await listUsers(c.var.db, c.var.config, c.req.valid('query'))),
   )
   .get(
     '/me',
     describeRoute({ tag, summary: 'My account', responses: { 200: { description: 'My account', schema: User } } }),
     allow('patron', 'staff'),
-    async (c) => c.json(await getUser(c.var.db, c.var.actor), 200),
+    async (c) => c.json(await getUser(c.var.db, c.var.config, c.var.actor), 200),
   )
   .patch(
     '/me',
     describeRoute({
       tag,
-      summary: 'Change my username, my email address, or whether I keep a history',
+      summary: 'Change my username, how I am reached, or whether I keep a history',
       responses: { 200: { description: 'My account as it is now', schema: User } },
-      problems: ['username-taken', 'email-taken'],
+      problems: ['username-taken'],
     }),
     allow('patron', 'staff'),
     valid('json', OwnChange),
-    async (c) => c.json(await changeUser(c.var.db, { userId: c.var.actor.userId, change: c.req.valid('json') }), 200),
+    async (c) => {
+      const user = await changeOwn(c.var.db, c.var.config, { userId: c.var.actor.userId, change: c.req.valid('json') })
+      deliverSoon(c)
+      return c.json(user, 200)
+    },
   )
   .put(
     '/me/password',
@@ -72,13 +83,32 @@ export const users = factory
       summary: 'Change my password',
       description: 'Ends all my other sessions.',
       responses: { 204: { description: 'Changed' } },
-      problems: ['wrong-password', 'busy'],
+      problems: ['wrong-password', 'too-many-attempts', 'busy'],
     }),
     allow('patron', 'staff'),
+    brake(),
     valid('json', PasswordChange),
     async (c) => {
       await changePassword(c.var.db, c.var.config, { actor: c.var.actor, ...c.req.valid('json') })
+      deliverSoon(c)
       return c.body(null, 204)
+    },
+  )
+  .post(
+    '/me/email-confirmations',
+    describeRoute({
+      tag,
+      summary: 'Send the message that confirms my email address again',
+      description: 'At most five at once, and ever fewer after that: then nothing is sent.',
+      responses: { 202: { description: 'It is sent, unless there were too many' } },
+      problems: ['nothing-to-confirm'],
+    }),
+    allow('patron', 'staff'),
+    brake(),
+    async (c) => {
+      await askAgain(c.var.db, c.var.config, c.var.actor)
+      deliverSoon(c)
+      return c.body(null, 202)
     },
   )
   .get(
@@ -91,13 +121,13 @@ export const users = factory
     }),
     allow('staff'),
     valid('param', IdParam),
-    async (c) => c.json(await getUser(c.var.db, { userId: c.req.valid('param').id }), 200),
+    async (c) => c.json(await getUser(c.var.db, c.var.config, { userId: c.req.valid('param').id }), 200),
   )
   .patch(
     '/:id',
     describeRoute({
       tag,
-      summary: "Change a user's role, category or expiry",
+      summary: "Change a user's role, category, expiry, or how they are reached",
       description: 'A role counts from the next request of theirs: their access tokens must be refreshed.',
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found', 'category-not-found', 'own-account'],
@@ -109,7 +139,7 @@ export const users = factory
       const { id } = c.req.valid('param')
       const change = c.req.valid('json')
       if (change.role !== undefined) notOneself(c.var.actor.userId, id)
-      return c.json(await changeUser(c.var.db, { userId: id, change }), 200)
+      return c.json(await changeUser(c.var.db, c.var.config, { userId: id, change }), 200)
     },
   )
   .put(
@@ -127,7 +157,7 @@ export const users = factory
     async (c) => {
       const { id } = c.req.valid('param')
       notOneself(c.var.actor.userId, id)
-      return c.json(await suspendUser(c.var.db, { userId: id, ...c.req.valid('json') }), 200)
+      return c.json(await suspendUser(c.var.db, c.var.config, { userId: id, ...c.req.valid('json') }), 200)
     },
   )
   .delete(
@@ -140,5 +170,5 @@ export const users = factory
     }),
     allow('staff'),
     valid('param', IdParam),
-    async (c) => c.json(await reinstateUser(c.var.db, { userId: c.req.valid('param').id }), 200),
+    async (c) => c.json(await reinstateUser(c.var.db, c.var.config, { userId: c.req.valid('param').id }), 200),
   )

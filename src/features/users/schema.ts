@@ -1,8 +1,15 @@
 import { z } from 'zod'
-import { changesSomething, line, moment } from '../../input.ts'
+import { changesSomething, line, lines, moment } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 import { timestamp } from '../../timestamp.ts'
 import { CategoryName } from '../policies/schema.ts'
+
+/** Names under which somebody could pass for the library (after RFC 2142). */
+const RESERVED = new Set(
+  'abuse admin administrator help hostmaster info library lectern moderator noreply no-reply postmaster root security staff support system webmaster'.split(
+    ' ',
+  ),
+)
 
 /** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
 const Username = z
@@ -12,20 +19,33 @@ const Username = z
     /^[A-Za-z0-9](?:[A-Za-z0-9]|[._-](?=[A-Za-z0-9])){2,31}$/,
     'is not 3 to 32 letters and digits, with single dots, hyphens or underscores between them',
   )
-  .meta({ example: 'ada.lovelace', description: 'Unique without regard to case' })
+  .refine((value) => !RESERVED.has(value.toLowerCase()), 'is kept for the library itself')
+  .meta({
+    example: 'ada.lovelace',
+    description: 'Names that look alike count as one: case, 0 and o, 1 and l and i, rn and m, vv and w, separators',
+  })
 
 /** RFC 5321 allows 254 characters in a path. */
-const Email = z
+export const Email = z
   .string()
   .max(254)
   .regex(
     /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+$/,
     'is not an email address',
   )
-  .meta({ example: 'ada@example.org', description: 'Unique without regard to case' })
+  .meta({ example: 'ada@example.org', description: 'Without regard to case' })
+
+const Name = line(200).meta({ example: 'Ada Lovelace', description: 'How the library addresses them' })
+
+/** E.164 allows 15 digits; people write them with spaces, brackets and dashes, and an extension. */
+const Phone = line(32)
+  .refine((value) => /^\+?[0-9(][0-9 ()./x-]{3,30}$/.test(value), 'is not a telephone number')
+  .meta({ example: '+44 20 7946 0018' })
+
+const Address = lines(500).meta({ example: '12 St James Square\nLondon' })
 
 /** NIST SP 800-63B asks for at least 64 to be allowed; scrypt is fed at most 128. */
-const NewPassword = z
+export const NewPassword = z
   .string()
   .min(12, 'is shorter than 12 characters')
   .max(128, 'is longer than 128 characters')
@@ -46,7 +66,11 @@ export const User = z
   .object({
     id: z.uuid(),
     username: z.string(),
-    email: z.string(),
+    email: z.string().nullable().meta({ description: 'Confirmed; null until one is' }),
+    pendingEmail: z.string().nullable().meta({ description: 'Waits to be confirmed' }),
+    name: z.string().nullable(),
+    phone: z.string().nullable(),
+    address: z.string().nullable(),
     role: Role,
     category: z.string().meta({ description: 'Decides which policies are theirs' }),
     expiresAt: timestamp.nullable().meta({ description: 'After this they cannot borrow; null: never' }),
@@ -64,10 +88,21 @@ export const NewUser = z
   .meta({ id: 'NewUser' })
 export type NewUser = z.infer<typeof NewUser>
 
+/** null removes it. */
+const personal = {
+  name: Name.nullable().optional(),
+  phone: Phone.nullable().optional(),
+  address: Address.nullable().optional(),
+}
+
 export const OwnChange = z
   .strictObject({
     username: Username.optional(),
-    email: Email.optional(),
+    email: Email.optional().meta({
+      description:
+        'Waits until it is confirmed by the message that is sent to it; until then the old one stays in force',
+    }),
+    ...personal,
     keepHistory: z
       .boolean()
       .optional()
@@ -85,6 +120,7 @@ export const UserChange = z
   .strictObject({
     role: Role.optional(),
     category: CategoryName.optional(),
+    ...personal,
     expiresAt: moment.nullable().optional().meta({ description: 'null: the account does not expire' }),
   })
   .refine(...changesSomething)
@@ -96,7 +132,7 @@ export const Suspension = z
   .meta({ id: 'Suspension' })
 
 export const UserFilter = z.strictObject({
-  q: line(254).optional().meta({ description: 'The beginning of a username or email address' }),
+  q: line(254).optional().meta({ description: 'The beginning of a username, or a whole email address' }),
   role: Role.optional(),
   suspended: z.stringbool({ truthy: ['true'], falsy: ['false'] }).optional(),
   ...PageQuery,
