@@ -5,6 +5,14 @@ import { defineConfig } from 'vitest/config'
 
 const key = () => randomBytes(32).toString('base64url')
 
+/** The same for every file: they share a database. */
+const secrets = {
+  ACCESS_TOKEN_KEYS: `now:${key()},before:${key()}`,
+  PERSONAL_DATA_KEYS: `now:${key()},before:${key()}`,
+  LOOKUP_KEY: key(),
+  MAIL_HTTP_KEY: key(),
+}
+
 export default defineConfig({
   test: {
     // Much of a test is waiting, so two files at a time even on two cores.
@@ -23,13 +31,10 @@ export default defineConfig({
                 DATABASE_URL: inject('databaseUrl'),
                 DATABASE_ENDPOINT: inject('databaseEndpoint'),
                 LABORATORY: inject('laboratory'),
-                ACCESS_TOKEN_KEYS: `now:${key()},before:${key()}`,
-                PERSONAL_DATA_KEYS: `now:${key()},before:${key()}`,
-                LOOKUP_KEY: key(),
+                ...secrets,
                 MAILER: 'http',
                 MAIL_FROM: 'library@library.test',
                 MAIL_HTTP_URL: inject('mailbox'),
-                MAIL_HTTP_KEY: key(),
                 PASSWORD_SCRYPT_LN: '4',
               },
             },

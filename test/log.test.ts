@@ -166,7 +166,7 @@ describe('a secret that is sent does not reach the log', () => {
     const registered = await twice('POST', '/v1/users', { body: account })
     const { id } = (registered[0] as Answer<{ id: string }>).body
     const loggedIn = await ask<{ accessToken: string }>('POST', '/v1/sessions', {
-      body: { username: account.email, password: account.password, deviceName: canary },
+      body: { username: account.username, password: account.password, deviceName: canary },
     })
     const patron = loggedIn.body.accessToken
     const book = await ask<{ id: string }>('POST', '/v1/books', { token, body: record })

@@ -33,8 +33,17 @@ async function whereNamed({ database }: Library, { id, username, email }: Person
   return (await database.query(scans.join(' union all '), [needles])) as Found[]
 }
 
-/** The account itself, and the devices it is logged in on. */
-const ACCOUNT = new Set(['loan_counters', 'refresh_tokens', 'sessions', 'users'])
+/** The account itself, where it is logged in and from where, what happened to it, and messages to its owner. */
+const ACCOUNT = new Set([
+  'known_addresses',
+  'loan_counters',
+  'mailed_tokens',
+  'messages',
+  'refresh_tokens',
+  'security_events',
+  'sessions',
+  'users',
+])
 const beyondTheAccount = (found: Found[]) => found.filter(({ table }) => !ACCOUNT.has(table))
 
 type Matter = { table: 'loans' | 'holds' | 'fees' | 'blocks'; id: string }

@@ -23,8 +23,8 @@ export const mailedTokens = factory
       problems: ['mailed-token-invalid', 'email-taken'],
     }),
     allowAnyone(),
-    brake(),
     valid('json', EmailConfirmation),
+    brake(),
     async (c) => {
       await confirmEmail(c.var.db, c.req.valid('json'))
       deliverSoon(c)
@@ -40,8 +40,8 @@ export const mailedTokens = factory
       responses: { 202: { description: 'Sent, if there is such an account' } },
     }),
     allowAnyone(),
-    brake(),
     valid('json', PasswordResetRequest),
+    brake(),
     async (c) => {
       await askToReset(c.var.db, c.var.config, c.req.valid('json'))
       deliverSoon(c)
@@ -59,8 +59,8 @@ export const mailedTokens = factory
       problems: ['mailed-token-invalid', 'busy'],
     }),
     allowAnyone(),
-    brake(),
     valid('json', PasswordReset),
+    brake(),
     async (c) => {
       await resetPassword(c.var.db, c.var.config, c.req.valid('json'))
       deliverSoon(c)

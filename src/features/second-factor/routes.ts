@@ -49,8 +49,8 @@ export const secondFactor = factory
       problems: ['second-factor-not-begun', 'wrong-code'],
     }),
     allow('patron', 'staff'),
-    brake(),
     valid('json', AppCode),
+    brake(),
     async (c) => {
       const { code } = c.req.valid('json')
       const codes = await confirmSecondFactor(c.var.db, c.var.config, { actor: c.var.actor, code })

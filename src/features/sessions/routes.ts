@@ -32,8 +32,8 @@ export const sessions = factory
       ],
     }),
     allowAnyone(),
-    brake(),
     valid('json', NewSession),
+    brake(),
     async (c) => {
       const address = clientAddress(c)
       const { tokens, hasMessage } = await logIn(c.var.db, c.var.config, c.req.valid('json'), { address })

@@ -34,8 +34,8 @@ export const users = factory
       problems: ['username-taken', 'busy'],
     }),
     allowAnyone(),
-    brake(),
     valid('json', NewUser),
+    brake(),
     idempotent({ secrets: ['password'] }),
     async (c) => {
       const user = await register(c.var.db, c.var.config, c.req.valid('json'), c.var.claim)
@@ -86,8 +86,8 @@ export const users = factory
       problems: ['wrong-password', 'too-many-attempts', 'busy'],
     }),
     allow('patron', 'staff'),
-    brake(),
     valid('json', PasswordChange),
+    brake(),
     async (c) => {
       await changePassword(c.var.db, c.var.config, { actor: c.var.actor, ...c.req.valid('json') })
       deliverSoon(c)
