@@ -1,9 +1,12 @@
 import { sql } from 'drizzle-orm'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Db } from '../../db/client.ts'
 import { sessions } from '../../db/schema.ts'
 import type { Session } from './schema.ts'
 
-export function listSessions(db: Db, { userId, sessionId }: Actor): Promise<{ items: Session[] }> {
+export function listSessions(
+  db: Db,
+  { userId, sessionId }: { userId: string; sessionId: string },
+): Promise<{ items: Session[] }> {
   return db.one(sql`
     select json_build_object('items', json_agg(
       json_build_object(

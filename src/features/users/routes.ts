@@ -1,4 +1,4 @@
-import { allow, allowAnyone } from '../../actor.ts'
+import { allow } from '../../actor.ts'
 import { factory } from '../../factory.ts'
 import { idempotent } from '../../idempotency.ts'
 import { IdParam, valid } from '../../input.ts'
@@ -28,7 +28,7 @@ export const users = factory
       responses: { 201: { description: 'Registered', schema: User } },
       problems: ['username-taken', 'email-taken', 'busy'],
     }),
-    allowAnyone(),
+    allow('POST /v1/users'),
     valid('json', NewUser),
     idempotent({ secrets: ['password'] }),
     async (c) => {
@@ -43,15 +43,15 @@ export const users = factory
       summary: 'Find users',
       responses: { 200: { description: 'A page of users, the oldest first', schema: UserPage } },
     }),
-    allow('staff'),
+    allow('GET /v1/users'),
     valid('query', UserFilter),
     async (c) => answerPage<User>(c, await listUsers(c.var.db, c.req.valid('query'))),
   )
   .get(
     '/me',
     describeRoute({ tag, summary: 'My account', responses: { 200: { description: 'My account', schema: User } } }),
-    allow('patron', 'staff'),
-    async (c) => c.json(await getUser(c.var.db, c.var.actor), 200),
+    allow('GET /v1/users/me'),
+    async (c) => c.json(await getUser(c.var.db, { userId: c.var.owner }), 200),
   )
   .patch(
     '/me',
@@ -61,9 +61,9 @@ export const users = factory
       responses: { 200: { description: 'My account as it is now', schema: User } },
       problems: ['username-taken', 'email-taken'],
     }),
-    allow('patron', 'staff'),
+    allow('PATCH /v1/users/me'),
     valid('json', OwnChange),
-    async (c) => c.json(await changeUser(c.var.db, { userId: c.var.actor.userId, change: c.req.valid('json') }), 200),
+    async (c) => c.json(await changeUser(c.var.db, { userId: c.var.owner, change: c.req.valid('json') }), 200),
   )
   .put(
     '/me/password',
@@ -74,7 +74,7 @@ export const users = factory
       responses: { 204: { description: 'Changed' } },
       problems: ['wrong-password', 'busy'],
     }),
-    allow('patron', 'staff'),
+    allow('PUT /v1/users/me/password'),
     valid('json', PasswordChange),
     async (c) => {
       await changePassword(c.var.db, c.var.config, { actor: c.var.actor, ...c.req.valid('json') })
@@ -89,7 +89,7 @@ export const users = factory
       responses: { 200: { description: 'The user', schema: User } },
       problems: ['user-not-found'],
     }),
-    allow('staff'),
+    allow('GET /v1/users/:id'),
     valid('param', IdParam),
     async (c) => c.json(await getUser(c.var.db, { userId: c.req.valid('param').id }), 200),
   )
@@ -102,7 +102,7 @@ export const users = factory
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found', 'category-not-found', 'own-account'],
     }),
-    allow('staff'),
+    allow('PATCH /v1/users/:id'),
     valid('param', IdParam),
     valid('json', UserChange),
     async (c) => {
@@ -121,7 +121,7 @@ export const users = factory
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found', 'own-account'],
     }),
-    allow('staff'),
+    allow('PUT /v1/users/:id/suspension'),
     valid('param', IdParam),
     valid('json', Suspension),
     async (c) => {
@@ -138,7 +138,7 @@ export const users = factory
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/users/:id/suspension'),
     valid('param', IdParam),
     async (c) => c.json(await reinstateUser(c.var.db, { userId: c.req.valid('param').id }), 200),
   )
