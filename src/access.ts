@@ -1,7 +1,8 @@
 import { problem } from './problem.ts'
 
-/** What a role may touch: its user's own, or everybody's. A role that is not named may not. */
-export type Rule = 'anyone' | { patron?: Whose; staff?: Whose }
+/** What a role may touch: its user's own, or everybody's. A role that is not named may not. What is dangerous in the wrong
+ *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. */
+export type Rule = 'anyone' | { patron?: Whose; staff?: Whose; fresh?: true }
 type Whose = 'own' | 'all'
 
 /** Who may do what: the whole of it. `allow()` applies these rules and holds none of its own; the app does not start when a
@@ -23,9 +24,9 @@ export const access = {
   'PATCH /v1/users/me': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own' },
   'GET /v1/users/:id': { staff: 'all' },
-  'PATCH /v1/users/:id': { staff: 'all' },
-  'PUT /v1/users/:id/suspension': { staff: 'all' },
-  'DELETE /v1/users/:id/suspension': { staff: 'all' },
+  'PATCH /v1/users/:id': { staff: 'all', fresh: true },
+  'PUT /v1/users/:id/suspension': { staff: 'all', fresh: true },
+  'DELETE /v1/users/:id/suspension': { staff: 'all', fresh: true },
 
   'POST /v1/sessions': 'anyone',
   'POST /v1/sessions/refresh': 'anyone',
@@ -103,7 +104,7 @@ export type ClosedRoute = Exclude<RouteName, OpenRoute>
 export type Owner = string | null
 
 /** The owner as far as a rule alone tells it. */
-export type OwnerOf<Name extends ClosedRoute> = OwnerFor<Access[Name][keyof Access[Name]]>
+export type OwnerOf<Name extends ClosedRoute> = OwnerFor<Access[Name][keyof Access[Name] & ('patron' | 'staff')]>
 type OwnerFor<Given> = Given extends 'own' ? string : null
 
 /** The user who is meant, whose own it is if nobody is named. Throws 'forbidden' for whoever names a user and may touch

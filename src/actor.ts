@@ -10,7 +10,7 @@ import {
 } from './access.ts'
 import { verifyAccessToken } from './access-token.ts'
 import type { Config } from './config.ts'
-import { type Actor, type Db, openDb, requireActor } from './db/client.ts'
+import { type Actor, type Db, openDb, requireActor, requireFreshSession } from './db/client.ts'
 import type { AppEnv } from './factory.ts'
 import { problem, type ProblemName } from './problem.ts'
 import { stateFacts } from './route-facts.ts'
@@ -57,11 +57,16 @@ const allowRoles = (name: RouteName, rule: Exclude<Rule, 'anyone'>) => {
     if (whose === undefined) throw problem('forbidden')
     c.set('actor', actor)
     c.set('owner', whose === 'own' ? actor.userId : null)
-    c.set('db', dbOf(c.var).after(requireActor(actor)))
+    const db = dbOf(c.var).after(requireActor(actor))
+    c.set('db', rule.fresh ? db.after(requireFreshSession(actor)) : db)
     await next()
   }
   const roles = (['patron', 'staff'] as const).filter((role) => rule[role] !== undefined)
-  const problems: ProblemName[] = roles.length === 2 ? actorProblems : [...actorProblems, 'forbidden']
+  const problems: ProblemName[] = [
+    ...actorProblems,
+    ...(roles.length === 2 ? [] : (['forbidden'] as const)),
+    ...(rule.fresh ? (['fresh-login-required'] as const) : []),
+  ]
   return stateFacts(handler, { rule: name, roles, problems })
 }
 

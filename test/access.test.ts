@@ -11,12 +11,14 @@ import {
   aBook,
   aHold,
   aLoan,
+  aMemberOfStaff,
   aPatron,
   type Answer,
   type Ask,
   ask,
   borrow,
   database,
+  logIn,
   ORIGIN,
   PASSWORD,
   problemOf,
@@ -34,6 +36,7 @@ type Whose = 'own' | 'all'
 type Line = {
   patron?: Whose
   staff?: Whose
+  fresh?: true
   /** A call that the rule lets through, to whatever it then meets. */
   call?: Ask
   /** How 'own' is to be seen here. */
@@ -151,9 +154,9 @@ const closed: Record<string, Line> = {
 
   'GET /v1/users': { staff: 'all' },
   'GET /v1/users/:id': { staff: 'all' },
-  'PATCH /v1/users/:id': { staff: 'all', call: { body: { role: 'patron' } } },
-  'PUT /v1/users/:id/suspension': { staff: 'all', call: { body: { reason: 'a test' } } },
-  'DELETE /v1/users/:id/suspension': { staff: 'all' },
+  'PATCH /v1/users/:id': { staff: 'all', fresh: true, call: { body: { role: 'patron' } } },
+  'PUT /v1/users/:id/suspension': { staff: 'all', fresh: true, call: { body: { reason: 'a test' } } },
+  'DELETE /v1/users/:id/suspension': { staff: 'all', fresh: true },
   'POST /v1/books': { staff: 'all', call: { body: { title: 'Of the matrix' } } },
   'PATCH /v1/books/:id': { staff: 'all', call: { body: { title: 'x' }, headers: anyVersion } },
   'DELETE /v1/books/:id': { staff: 'all', call: { headers: anyVersion } },
@@ -194,7 +197,7 @@ const shownBy = <By extends Showing['by']>(by: By) =>
   )
 
 test('the app is built from this matrix', () => {
-  const rule = ({ patron, staff }: Line) => ({ ...(patron && { patron }), ...(staff && { staff }) })
+  const rule = ({ call: _, shown: __, ...stated }: Line) => stated
   expect(access).toEqual({
     ...Object.fromEntries(Object.keys(open).map((name) => [name, 'anyone'])),
     ...Object.fromEntries(lines.map(([name, line]) => [name, rule(line)])),
@@ -489,6 +492,39 @@ describe('what is another’s', () => {
     const body = { bookId: book.id, userId: borrower.id }
     expect((await ask('POST', '/v1/loans', { token: patron.token, body })).status).toBe(422)
     expect((await borrow(borrower, book)).body.userId).toBe(borrower.id)
+  })
+})
+
+describe('a session that was opened more than ten minutes ago', () => {
+  const age = (sessionId: string, by: string) =>
+    database`update sessions set created_at = now() - ${by}::interval where id = ${sessionId}`
+
+  test.each(lines)('%s', async (name, { fresh, staff: whose }) => {
+    const person = whose === undefined ? patron : staff
+    const sessionId = await sessionOf(person)
+    const token = await signed(claimsOf({ ...person, sessionId }, person === staff ? 'staff' : 'patron'))
+    await age(sessionId, '10 minutes 1 second')
+    const answer = await callAs(name, token)
+    if (fresh) expect(said(answer)).toEqual([403, 'fresh-login-required'])
+    else expect([401, 403], answer.text).not.toContain(answer.status)
+
+    if (!fresh) return
+    await age(sessionId, '9 minutes 30 seconds')
+    const soon = await callAs(name, token)
+    expect([401, 403], soon.text).not.toContain(soon.status)
+  })
+
+  test('changes nothing, and is not made fresh by being refreshed', async () => {
+    const [person, old] = await Promise.all([aPatron(), aMemberOfStaff()])
+    await age(old.sessionId, '11 minutes')
+    const { refreshToken } = old
+    const pair = await ask<{ accessToken: string }>('POST', '/v1/sessions/refresh', { body: { refreshToken } })
+    const how = { id: person.id, body: { role: 'staff' } }
+    expect(said(await callAs('PATCH /v1/users/:id', pair.body.accessToken, how))).toEqual([403, 'fresh-login-required'])
+    const { token } = await theStaff()
+    expect((await callAs('GET /v1/users/:id', token, { id: person.id })).body).toMatchObject({ role: 'patron' })
+    const again = await logIn(old.username)
+    expect((await callAs('PATCH /v1/users/:id', again.token, how)).body).toMatchObject({ role: 'staff' })
   })
 })
 
