@@ -17,7 +17,7 @@ app.use(record, headers, configured, onlyHttps, allowListedOrigins, boundedUri, 
 app.onError(onError)
 
 app.get('/healthz', (c) => c.text('ok', 200))
-app.post('/v1/loans', allow('patron'), valid('json', NewLoan), async (c) => {
+app.post('/v1/loans', allow('POST /v1/loans'), valid('json', NewLoan), async (c) => {
   const { bookId, format } = c.req.valid('json')
   if (bookId === undefined) throw problem('invalid-input')
   const db = openDb({ config: c.var.config, onRoundTrip: () => c.var.record.roundTrips++ })
@@ -27,7 +27,7 @@ app.post('/v1/loans', allow('patron'), valid('json', NewLoan), async (c) => {
   await requireBook(db, { bookId, actor: c.var.actor })
   const copy = await chooseCopy(db, { bookId, format: format ?? null, category: patron.category })
   const id = await lend(db, { bookId, copy, patron, actor: c.var.actor })
-  const loan = await getLoan(db, { id, actor: c.var.actor })
+  const loan = await getLoan(db, { id, owner: c.var.owner })
   return c.json(loan, 201, { location: `/v1/loans/${loan.id}` })
 })
 

@@ -75,9 +75,9 @@ async function lendingTrips(variables: Variables, { userId, sessionId, bookId }:
   let loanId = ''
   const trips = await recorded(variables, async (db) => {
     const authorized = db.after(requireActor(actor))
-    const loan = await checkOut(authorized, { bookId, actor }, null)
+    const loan = await checkOut(authorized, { bookId, actor, owner: userId }, null)
     loanId = loan.id
-    await checkIn(authorized, { id: loan.id, actor })
+    await checkIn(authorized, { id: loan.id, owner: userId })
   })
   return trips.map(({ statements }, place) => ({ statements, loanId: place === 0 ? null : loanId }))
 }

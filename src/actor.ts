@@ -1,7 +1,16 @@
 import type { MiddlewareHandler } from 'hono'
+import {
+  access,
+  type ClosedRoute,
+  type OpenRoute,
+  type Owner,
+  type OwnerOf,
+  type RouteName,
+  type Rule,
+} from './access.ts'
 import { verifyAccessToken } from './access-token.ts'
 import type { Config } from './config.ts'
-import { type Actor, type Db, openDb, requireActor } from './db/client.ts'
+import { type Actor, type Db, openDb, requireActor, requireFreshSession } from './db/client.ts'
 import type { AppEnv } from './factory.ts'
 import { problem, type ProblemName } from './problem.ts'
 import { stateFacts } from './route-facts.ts'
@@ -11,13 +20,24 @@ type Env<Variables extends object> = AppEnv & { Variables: Variables }
 const dbOf = ({ config, record }: AppEnv['Variables']) =>
   openDb({ config, startedAt: record.startedAt, onRoundTrip: () => record.roundTrips++ })
 
-/** A route for anyone. A token that is sent all the same is not looked at. */
-export const allowAnyone = () => {
+/** Applies the rule of a route. Where anyone may come, a token that is sent all the same is not looked at. Elsewhere the
+ *  token is checked here; that its session lives, its user is not suspended and its role is still the user's is checked
+ *  by `db`, in the round trip that does the work. */
+export function allow(name: OpenRoute): MiddlewareHandler<Env<{ db: Db }>>
+export function allow<Name extends ClosedRoute>(
+  name: Name,
+): MiddlewareHandler<Env<{ db: Db; actor: Actor; owner: OwnerOf<Name> }>>
+export function allow(name: RouteName) {
+  const rule: Rule = access[name]
+  return rule === 'anyone' ? allowAnyone(name) : allowRoles(name, rule)
+}
+
+const allowAnyone = (rule: RouteName) => {
   const handler: MiddlewareHandler<Env<{ db: Db }>> = async (c, next) => {
     c.set('db', dbOf(c.var))
     await next()
   }
-  return stateFacts(handler, { roles: ['anyone'] })
+  return stateFacts(handler, { rule, roles: ['anyone'] })
 }
 
 const actorProblems: ProblemName[] = [
@@ -29,30 +49,25 @@ const actorProblems: ProblemName[] = [
   'account-suspended',
 ]
 
-/** A route for these roles. The token is checked here; that its session lives, its user is not suspended and its role
- *  is still the user's is checked by `db`, in the round trip that does the work. */
-export const allow = (...roles: Actor['role'][]) => {
-  const handler: MiddlewareHandler<Env<{ db: Db; actor: Actor }>> = async (c, next) => {
+const allowRoles = (name: RouteName, rule: Exclude<Rule, 'anyone'>) => {
+  const handler: MiddlewareHandler<Env<{ db: Db; actor: Actor; owner: Owner }>> = async (c, next) => {
     const actor = await readActor(c.var.config, c.req.header('authorization'))
     c.var.record.actorId = actor.userId
-    if (!roles.includes(actor.role)) throw problem('forbidden')
+    const whose = rule[actor.role]
+    if (whose === undefined) throw problem('forbidden')
     c.set('actor', actor)
-    c.set('db', dbOf(c.var).after(requireActor(actor)))
+    c.set('owner', whose === 'own' ? actor.userId : null)
+    const db = dbOf(c.var).after(requireActor(actor))
+    c.set('db', rule.fresh ? db.after(requireFreshSession(actor)) : db)
     await next()
   }
-  const everyone = roles.includes('staff') && roles.includes('patron')
-  return stateFacts(handler, { roles, problems: everyone ? actorProblems : [...actorProblems, 'forbidden'] })
-}
-
-/** Whose things an actor may touch: their own; staff anyone's, which is null. */
-export const ownerFor = ({ role, userId }: Actor) => (role === 'staff' ? null : userId)
-
-/** Whose things to list: a patron's own; for staff the named user's, or everybody's, which is null. Throws 'forbidden'
- *  when a patron names a user. */
-export function ownerToList(actor: Actor, userId: string | undefined): string | null {
-  const owner = ownerFor(actor)
-  if (owner !== null && userId !== undefined) throw problem('forbidden')
-  return owner ?? userId ?? null
+  const roles = (['patron', 'staff'] as const).filter((role) => rule[role] !== undefined)
+  const problems: ProblemName[] = [
+    ...actorProblems,
+    ...(roles.length === 2 ? [] : (['forbidden'] as const)),
+    ...(rule.fresh ? (['fresh-login-required'] as const) : []),
+  ]
+  return stateFacts(handler, { rule: name, roles, problems })
 }
 
 async function readActor(config: Config, authorization: string | undefined): Promise<Actor> {

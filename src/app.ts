@@ -1,3 +1,4 @@
+import { access } from './access.ts'
 import { blocks } from './features/blocks/routes.ts'
 import { books } from './features/books/routes.ts'
 import { checkIns } from './features/check-ins/routes.ts'
@@ -55,7 +56,7 @@ const routed = app
 export type AppType = typeof routed
 
 /** Throws, and the Worker does not start, when a route lacks its description or its rule of access. */
-export const routes: Route[] = readRoutes(app)
+export const routes: Route[] = readRoutes(app, access)
 
 app.notFound(notFound((path) => methodsOf(path)))
 

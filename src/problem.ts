@@ -38,6 +38,7 @@ export const problems = {
     'The session was ended, since somebody else may hold its tokens. Log in again.',
   ],
   'account-suspended': [403, 'The account is suspended', 'Ask at the library.'],
+  'fresh-login-required': [403, 'That needs a fresh login', 'Log in again, then repeat the request.'],
   forbidden: [403, 'Your role may not do that', 'Ask a member of staff.'],
 
   // Things that are not there, or not yours

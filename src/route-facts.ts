@@ -6,6 +6,8 @@ import type { ProblemName } from './problem.ts'
  *  405, and of the OpenAPI document. */
 type RouteFacts = {
   description?: RouteDescription
+  /** The name of its rule in src/access.ts. */
+  rule?: string
   roles?: readonly ('anyone' | 'staff' | 'patron')[]
   inputs?: { target: 'json' | 'query' | 'param' | 'header'; schema: z.ZodType; optional?: boolean }[]
   problems?: readonly ProblemName[]
@@ -41,8 +43,9 @@ export const describeRoute = (description: RouteDescription) => {
   return stateFacts(handler, { description })
 }
 
-/** Every route with its facts. Throws when one has no description or no rule of access: the app must not start. */
-export function readRoutes(app: Pick<Hono, 'routes'>): Route[] {
+/** Every route with its facts. Throws when one has no description, when it does not go by the rule of its own name, or when
+ *  a rule is left over: the app must not start. */
+export function readRoutes(app: Pick<Hono, 'routes'>, rules: object): Route[] {
   const gathered = new Map<string, { method: string; path: string; facts: RouteFacts[] }>()
   for (const { method, path, handler } of app.routes) {
     // Middleware; a route that answers every method is refused below, since it has no facts.
@@ -52,16 +55,23 @@ export function readRoutes(app: Pick<Hono, 'routes'>): Route[] {
     route.facts.push(factsOf.get(handler) ?? {})
     gathered.set(key, route)
   }
+  const unused = Object.keys(rules).filter((name) => !gathered.has(name))
+  if (unused.length > 0) throw new Error(`there is no route for the rule of ${unused.join(', ')}`)
   return [...gathered].map(([key, { method, path, facts }]) => {
     const description = facts.find((fact) => fact.description)?.description
-    const roles = facts.find((fact) => fact.roles)?.roles
+    const [access, ...others] = facts.filter((fact) => fact.rule !== undefined)
+    const { rule, roles } = access ?? {}
     if (!description) throw new Error(`${key} does not describe itself`)
-    if (!roles || roles.length === 0) throw new Error(`${key} does not say who may use it`)
+    if (!rule || !roles || roles.length === 0) throw new Error(`${key} does not say who may use it`)
+    if (rule !== key) throw new Error(`${key} goes by the rule of ${rule}`)
+    if (!Object.hasOwn(rules, key)) throw new Error(`${key} has no rule`)
+    if (others.length > 0) throw new Error(`${key} has more than one rule`)
     return {
       method,
       path,
       facts: {
         description,
+        rule,
         roles,
         inputs: facts.flatMap((fact) => fact.inputs ?? []),
         problems: facts.flatMap((fact) => fact.problems ?? []),

@@ -2,145 +2,235 @@ import { env } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import { sign } from 'hono/jwt'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { access } from '../src/access.ts'
 import { ACCESS_TOKEN_SECONDS } from '../src/access-token.ts'
-import { allowAnyone } from '../src/actor.ts'
+import { allow } from '../src/actor.ts'
 import { routes } from '../src/app.ts'
-import { describeRoute, readRoutes, type Route } from '../src/route-facts.ts'
+import { describeRoute, readRoutes } from '../src/route-facts.ts'
 import {
   aBook,
+  aHold,
   aLoan,
   aMemberOfStaff,
   aPatron,
+  type Answer,
   type Ask,
   ask,
   borrow,
   database,
-  giveBack,
+  logIn,
   ORIGIN,
   PASSWORD,
-  type Person,
   problemOf,
   theStaff,
 } from './support/library.ts'
+import { people, type Someone } from './support/people.ts'
 
-/** Every route by every kind of caller, with every kind of token. */
+/** The matrix of access, cell by cell: every route by every kind of caller, with every kind of token, and for what
+ *  belongs to somebody by whose it is. */
 
 const ABSENT = '01900000-0000-7000-8000-000000000000'
 const anyVersion = { 'if-match': '*' }
 
-/** Who may call what, said again: a route whose rule has changed by mistake is noticed here. With each route a call that
- *  its rule lets through, to whatever it then meets. */
-const matrix: Record<'anyone' | 'patrons and staff' | 'staff', Record<string, Ask>> = {
-  anyone: {
-    'GET /': {},
-    'GET /healthz': {},
-    'GET /readyz': {},
-    'GET /version': {},
-    'GET /problems': {},
-    'GET /problems/:name': {},
-    'GET /openapi.json': {},
-    'GET /docs': {},
-    'GET /docs/:file': {},
-    'POST /v1/users': { body: {} },
-    'POST /v1/sessions': { body: {} },
-    'POST /v1/sessions/refresh': { body: {} },
-    'GET /v1/books': {},
-    'GET /v1/books/isbn/:isbn': {},
-    'GET /v1/books/:id': {},
-    'GET /v1/library': {},
-    'GET /v1/library/days': {},
-  },
-  'patrons and staff': {
-    'GET /v1/users/me': {},
-    'PATCH /v1/users/me': { body: {} },
-    'PUT /v1/users/me/password': { body: {} },
-    'GET /v1/sessions': {},
-    'DELETE /v1/sessions/current': {},
-    'DELETE /v1/sessions/:id': {},
-    'POST /v1/loans': { body: { bookId: ABSENT } },
-    'GET /v1/loans': {},
-    'POST /v1/holds': { body: { bookId: ABSENT } },
-    'GET /v1/holds': {},
-    'GET /v1/holds/:id': {},
-    'DELETE /v1/holds/:id': {},
-    'GET /v1/loans/:id': {},
-    'PUT /v1/loans/:id/return': {},
-    'POST /v1/loans/:id/renewals': {},
-    'GET /v1/policies': {},
-    'GET /v1/policies/:id': {},
-    'GET /v1/fees': {},
-    'GET /v1/fees/:id': {},
-    'GET /v1/blocks': {},
-    'GET /v1/books/:id/eligibility': {},
-    'PUT /v1/holds/:id/suspension': { body: { until: '2099-01-01' } },
-    'DELETE /v1/holds/:id/suspension': {},
-  },
-  staff: {
-    'GET /v1/users': {},
-    'GET /v1/users/:id': {},
-    'PATCH /v1/users/:id': { body: { role: 'patron' } },
-    'PUT /v1/users/:id/suspension': { body: { reason: 'a test' } },
-    'DELETE /v1/users/:id/suspension': {},
-    'POST /v1/books': { body: { title: 'Of the matrix' } },
-    'PATCH /v1/books/:id': { body: { title: 'x' }, headers: anyVersion },
-    'DELETE /v1/books/:id': { headers: anyVersion },
-    'GET /v1/books/:id/copies': {},
-    'POST /v1/books/:id/copies': { body: { format: 'digital' } },
-    'GET /v1/copies/:id': {},
-    'PATCH /v1/copies/:id': { body: { loansLeft: 1 }, headers: anyVersion },
-    'DELETE /v1/copies/:id': { headers: anyVersion },
-    'POST /v1/policies': { body: { category: 'of-nobody' } },
-    'PATCH /v1/policies/:id': { body: { loanDays: 1 }, headers: anyVersion },
-    'DELETE /v1/policies/:id': { headers: anyVersion },
-    'GET /v1/categories': {},
-    'PUT /v1/categories/:name': {},
-    'DELETE /v1/categories/:name': {},
-    'PATCH /v1/library': { body: { currency: 'EUR' } },
-    'PUT /v1/library/days/:day': { body: { opens: '00:00', closes: '24:00' } },
-    'DELETE /v1/library/days/:day': {},
-    'POST /v1/fees': { body: { userId: ABSENT, amount: 1, note: 'a test' } },
-    'POST /v1/fees/:id/payments': { body: { amount: 1 } },
-    'POST /v1/fees/:id/waivers': { body: { amount: 1, reason: 'a test' } },
-    'POST /v1/blocks': { body: { userId: ABSENT, reason: 'a test' } },
-    'DELETE /v1/blocks/:id': {},
-    'GET /v1/events': {},
-    'PUT /v1/loans/:id/claimed-return': {},
-    'DELETE /v1/loans/:id/claimed-return': {},
-    'PUT /v1/copies/:id/loss': {},
-    'DELETE /v1/copies/:id/loss': {},
-    'POST /v1/check-ins': { body: { barcode: 'NOWHERE' } },
-    'PUT /v1/holds/:id/position': { body: { position: 1, reason: 'a test' } },
-  },
+type Whose = 'own' | 'all'
+type Line = {
+  patron?: Whose
+  staff?: Whose
+  fresh?: true
+  /** A call that the rule lets through, to whatever it then meets. */
+  call?: Ask
+  /** How 'own' is to be seen here. */
+  shown?: Showing
+}
+type Showing =
+  | { by: 'thing'; of: (owner: Someone) => Promise<string> }
+  | { by: 'list'; of: (owner: Someone) => Promise<string>; named: boolean }
+  | { by: 'name'; another: (other: Someone) => Promise<{ path?: string; body?: unknown }> }
+  | { by: 'self' }
+
+async function someone(role: 'patron' | 'staff'): Promise<Someone> {
+  const [made] = await people({ database, env }, [{ username: `a${crypto.randomUUID().slice(0, 18)}`, role }])
+  if (made === undefined) throw new Error('nobody was made')
+  return made
 }
 
-const calls = { ...matrix.anyone, ...matrix['patrons and staff'], ...matrix.staff }
+/** Things of somebody, by their ids. */
+const loanOf = async (owner: Someone) => (await aLoan(owner, await aBook())).id
+const holdOf = async (owner: Someone) => {
+  const book = await aBook()
+  await aLoan(await someone('patron'), book)
+  return (await aHold(owner, book)).id
+}
+const feeOf = ({ id: userId }: Someone) => madeByStaff('/v1/fees', { userId, amount: 100, note: 'a test' })
+const blockOf = ({ id: userId }: Someone) => madeByStaff('/v1/blocks', { userId, reason: 'a test' })
+const sessionOf = async ({ id }: Someone) => {
+  const [session] = await database`
+    insert into sessions (user_id, expires_at) values (${id}, now() + interval '1 day') returning id`
+  return String(session?.['id'])
+}
+async function madeByStaff(path: string, body: object) {
+  const answer = await ask<{ id: string }>('POST', path, { token: (await theStaff()).token, body })
+  expect(answer.status, answer.text).toBe(201)
+  return answer.body.id
+}
 
-const nameOf = ({ method, path }: Route) => `${method} ${path.replace(/(.)\/$/, '$1')}`
+const thing = (of: (owner: Someone) => Promise<string>) => ({ by: 'thing', of }) as const
+const list = (of: (owner: Someone) => Promise<string>, { named = true } = {}) => ({ by: 'list', of, named }) as const
+const self = { by: 'self' } as const
 
-const callAs = (route: Route, token?: string) => {
-  const path = route.path
-    .replace(/(.)\/$/, '$1')
-    .replace(':id', ABSENT)
+/** Who may come without being anybody. With each route a call that gets through. */
+const open: Record<string, Ask> = {
+  'GET /': {},
+  'GET /healthz': {},
+  'GET /readyz': {},
+  'GET /version': {},
+  'GET /problems': {},
+  'GET /problems/:name': {},
+  'GET /openapi.json': {},
+  'GET /docs': {},
+  'GET /docs/:file': {},
+  'POST /v1/users': { body: {} },
+  'POST /v1/auth/email-confirmations': { body: {} },
+  'POST /v1/auth/password-reset-requests': { body: {} },
+  'POST /v1/auth/password-resets': { body: {} },
+  'POST /v1/sessions': { body: {} },
+  'POST /v1/sessions/refresh': { body: {} },
+  'GET /v1/books': {},
+  'GET /v1/books/isbn/:isbn': {},
+  'GET /v1/books/:id': {},
+  'GET /v1/library': {},
+  'GET /v1/library/days': {},
+}
+
+/** Who else may do what, said again: a rule that has changed by mistake is noticed here. */
+const closed: Record<string, Line> = {
+  'GET /v1/users/me': { patron: 'own', staff: 'own', shown: self },
+  'PATCH /v1/users/me': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
+  'PUT /v1/users/me/password': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
+  'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true, call: { body: {} }, shown: self },
+  'POST /v1/users/me/email-confirmations': { patron: 'own', staff: 'own', shown: self },
+  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own', shown: self },
+  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, shown: self },
+  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, shown: self },
+  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
+  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true, shown: self },
+  'GET /v1/sessions': { patron: 'own', staff: 'own', shown: list(sessionOf, { named: false }) },
+  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own', shown: self },
+  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own', shown: thing(sessionOf) },
+
+  'POST /v1/loans': {
+    patron: 'own',
+    staff: 'all',
+    call: { body: { bookId: ABSENT } },
+    shown: { by: 'name', another: async ({ id: userId }) => ({ body: { barcode: 'NOWHERE', userId } }) },
+  },
+  'GET /v1/loans': { patron: 'own', staff: 'all', shown: list(loanOf) },
+  'GET /v1/loans/:id': { patron: 'own', staff: 'all', shown: thing(loanOf) },
+  'PUT /v1/loans/:id/return': { patron: 'own', staff: 'all', shown: thing(loanOf) },
+  'POST /v1/loans/:id/renewals': { patron: 'own', staff: 'all', shown: thing(loanOf) },
+  'POST /v1/holds': {
+    patron: 'own',
+    staff: 'all',
+    call: { body: { bookId: ABSENT } },
+    shown: {
+      by: 'name',
+      another: async ({ id: userId }) => ({ body: { bookId: (await aBook({ copies: 0 })).id, userId } }),
+    },
+  },
+  'GET /v1/holds': { patron: 'own', staff: 'all', shown: list(holdOf) },
+  'GET /v1/holds/:id': { patron: 'own', staff: 'all', shown: thing(holdOf) },
+  'DELETE /v1/holds/:id': { patron: 'own', staff: 'all', shown: thing(holdOf) },
+  'PUT /v1/holds/:id/suspension': {
+    patron: 'own',
+    staff: 'all',
+    call: { body: { until: '2099-01-01' } },
+    shown: thing(holdOf),
+  },
+  'DELETE /v1/holds/:id/suspension': { patron: 'own', staff: 'all', shown: thing(holdOf) },
+  'GET /v1/fees': { patron: 'own', staff: 'all', shown: list(feeOf) },
+  'GET /v1/fees/:id': { patron: 'own', staff: 'all', shown: thing(feeOf) },
+  'GET /v1/blocks': { patron: 'own', staff: 'all', shown: list(blockOf) },
+  'GET /v1/books/:id/eligibility': {
+    patron: 'own',
+    staff: 'all',
+    shown: {
+      by: 'name',
+      another: async ({ id }) => ({ path: `/v1/books/${(await aBook()).id}/eligibility?userId=${id}` }),
+    },
+  },
+
+  'GET /v1/policies': { patron: 'all', staff: 'all' },
+  'GET /v1/policies/:id': { patron: 'all', staff: 'all' },
+
+  'GET /v1/users': { staff: 'all' },
+  'GET /v1/users/:id': { staff: 'all' },
+  'PATCH /v1/users/:id': { staff: 'all', fresh: true, call: { body: { role: 'patron' } } },
+  'PUT /v1/users/:id/suspension': { staff: 'all', fresh: true, call: { body: { reason: 'a test' } } },
+  'DELETE /v1/users/:id/suspension': { staff: 'all', fresh: true },
+  'POST /v1/books': { staff: 'all', call: { body: { title: 'Of the matrix' } } },
+  'PATCH /v1/books/:id': { staff: 'all', call: { body: { title: 'x' }, headers: anyVersion } },
+  'DELETE /v1/books/:id': { staff: 'all', call: { headers: anyVersion } },
+  'GET /v1/books/:id/copies': { staff: 'all' },
+  'POST /v1/books/:id/copies': { staff: 'all', call: { body: { format: 'digital' } } },
+  'GET /v1/copies/:id': { staff: 'all' },
+  'PATCH /v1/copies/:id': { staff: 'all', call: { body: { loansLeft: 1 }, headers: anyVersion } },
+  'DELETE /v1/copies/:id': { staff: 'all', call: { headers: anyVersion } },
+  'PUT /v1/copies/:id/loss': { staff: 'all' },
+  'DELETE /v1/copies/:id/loss': { staff: 'all' },
+  'POST /v1/check-ins': { staff: 'all', call: { body: { barcode: 'NOWHERE' } } },
+  'PUT /v1/loans/:id/claimed-return': { staff: 'all' },
+  'DELETE /v1/loans/:id/claimed-return': { staff: 'all' },
+  'PUT /v1/holds/:id/position': { staff: 'all', call: { body: { position: 1, reason: 'a test' } } },
+  'POST /v1/fees': { staff: 'all', call: { body: { userId: ABSENT, amount: 1, note: 'a test' } } },
+  'POST /v1/fees/:id/payments': { staff: 'all', call: { body: { amount: 1 } } },
+  'POST /v1/fees/:id/waivers': { staff: 'all', call: { body: { amount: 1, reason: 'a test' } } },
+  'POST /v1/blocks': { staff: 'all', call: { body: { userId: ABSENT, reason: 'a test' } } },
+  'DELETE /v1/blocks/:id': { staff: 'all' },
+  'GET /v1/events': { staff: 'all' },
+  'POST /v1/policies': { staff: 'all', call: { body: { category: 'of-nobody' } } },
+  'PATCH /v1/policies/:id': { staff: 'all', call: { body: { loanDays: 1 }, headers: anyVersion } },
+  'DELETE /v1/policies/:id': { staff: 'all', call: { headers: anyVersion } },
+  'GET /v1/categories': { staff: 'all' },
+  'PUT /v1/categories/:name': { staff: 'all' },
+  'DELETE /v1/categories/:name': { staff: 'all' },
+  'PATCH /v1/library': { staff: 'all', call: { body: { currency: 'EUR' } } },
+  'PUT /v1/library/days/:day': { staff: 'all', call: { body: { opens: '00:00', closes: '24:00' } } },
+  'DELETE /v1/library/days/:day': { staff: 'all' },
+}
+
+const lines = Object.entries(closed)
+const staffOnly = lines.filter(([, { patron }]) => patron === undefined)
+const forPatrons = lines.filter(([, { patron }]) => patron !== undefined)
+const shownBy = <By extends Showing['by']>(by: By) =>
+  lines.flatMap(([name, { shown, ...line }]) =>
+    shown?.by === by ? [[name, { ...line, shown: shown as Extract<Showing, { by: By }> }] as const] : [],
+  )
+
+test('the app is built from this matrix', () => {
+  const rule = ({ call: _, shown: __, ...stated }: Line) => stated
+  expect(access).toEqual({
+    ...Object.fromEntries(Object.keys(open).map((name) => [name, 'anyone'])),
+    ...Object.fromEntries(lines.map(([name, line]) => [name, rule(line)])),
+  })
+  expect(routes.map(({ facts }) => facts.rule).toSorted()).toEqual(Object.keys(access).toSorted())
+})
+
+test('wherever a cell says own, it is shown below what that means', () => {
+  const own = lines.filter(([, { patron, staff }]) => patron === 'own' || staff === 'own')
+  expect(own.filter(([, { shown }]) => shown === undefined)).toEqual([])
+})
+
+const callAs = (name: string, token: string | undefined, how: Ask & { id?: string; path?: string } = {}) => {
+  const [method = '', template = ''] = name.split(' ')
+  const { id = ABSENT, path = template, ...rest } = how
+  const address = path
+    .replace(':id', id)
     .replace(':isbn', '9780141439518')
     .replace(':name', 'forbidden')
     .replace(':file', 'start.js')
     .replace(':day', '1999-01-01')
-  return ask(route.method, path, { ...calls[nameOf(route)], token })
+  return ask(method, address, { ...(open[name] ?? closed[name]?.call), ...rest, token })
 }
-
-const open = routes.filter(({ facts }) => facts.roles.includes('anyone'))
-const closed = routes.filter(({ facts }) => !facts.roles.includes('anyone'))
-const staffOnly = closed.filter(({ facts }) => !facts.roles.includes('patron'))
-const forAll = closed.filter(({ facts }) => facts.roles.includes('patron'))
-const named = (list: Route[]) => list.map((route) => [nameOf(route), route] as const)
-
-test.each([
-  ['anyone', open],
-  ['patrons and staff', forAll],
-  ['staff', staffOnly],
-] as const)('the routes for %s are those of the matrix', (who, list) => {
-  expect(list.map(nameOf).toSorted()).toEqual(Object.keys(matrix[who]).toSorted())
-})
 
 // Keys and claims
 
@@ -157,7 +247,7 @@ const foreign = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Arra
 
 const now = () => Math.floor(Date.now() / 1000)
 
-const claimsOf = ({ id, sessionId }: Person, role = 'patron') => ({
+const claimsOf = ({ id, sessionId }: Someone, role = 'patron') => ({
   iss: env.PUBLIC_URL,
   aud: `${env.PUBLIC_URL}/v1`,
   sub: id,
@@ -184,7 +274,7 @@ const bend = (token: string) => {
   return token.slice(0, -1) + alphabet[alphabet.indexOf(token.at(-1) ?? '') + 1]
 }
 
-const forgeries: Record<string, (person: Person) => string | Promise<string>> = {
+const forgeries: Record<string, (person: Someone) => string | Promise<string>> = {
   'no token at all': () => 'x',
   'an empty signature': (p) => `${part({ alg: 'HS256', typ: 'JWT', kid: signing?.kid })}.${part(claimsOf(p))}.`,
   'alg none': (p) => `${part({ alg: 'none', typ: 'JWT', kid: signing?.kid })}.${part(claimsOf(p))}.`,
@@ -222,79 +312,229 @@ const forgeries: Record<string, (person: Person) => string | Promise<string>> = 
       .replaceAll('+', '-')
       .replaceAll('/', '_')}`
   },
-  'the refresh token': (p) => p.refreshToken,
+  'a refresh token': () => `lrt_${'A'.repeat(43)}`,
 }
 
-let patron: Person
-let staff: Person
-let suspended: Person
-let loggedOut: Person
+let patron: Someone
+let otherPatron: Someone
+let staff: Someone
+let otherStaff: Someone
+/** Has become staff, and shows the token of a patron. */
+let promoted: Someone
+/** Every forgery, in the name of a member of staff. */
+let forged: [forgery: string, token: string][]
+/** Who may not come, though their tokens are good, and why. */
+let refused: Record<'account-suspended' | 'session-ended' | 'access-token-outdated', Someone[]>
 
 beforeAll(async () => {
-  const people = await Promise.all([aPatron(), aMemberOfStaff(), aMemberOfStaff(), aMemberOfStaff()])
-  ;[patron, staff, suspended, loggedOut] = people
-  // The state alone, without the end of the sessions that a suspension brings.
-  await database`update users set suspended_at = now(), suspension_reason = 'a test' where id = ${suspended.id}`
-  await ask('DELETE', '/v1/sessions/current', { token: loggedOut.token })
+  ;[patron, otherPatron, staff, otherStaff] = await Promise.all([
+    someone('patron'),
+    someone('patron'),
+    someone('staff'),
+    someone('staff'),
+  ])
+  const [suspended, loggedOut, late, demoted] = await Promise.all([
+    someone('staff'),
+    someone('staff'),
+    someone('staff'),
+    someone('staff'),
+  ])
+  promoted = await someone('patron')
+  forged = await Promise.all(
+    Object.entries(forgeries).map(async ([forgery, forge]): Promise<[string, string]> => [forgery, await forge(staff)]),
+  )
+  refused = {
+    'account-suspended': [suspended],
+    'session-ended': [loggedOut, late],
+    'access-token-outdated': [demoted, promoted],
+  }
+  // The states alone, without the end of the sessions that a suspension brings.
+  await database.transaction([
+    database`update users set suspended_at = now(), suspension_reason = 'a test' where id = ${suspended.id}`,
+    database`delete from sessions where id = ${loggedOut.sessionId}`,
+    database`update sessions set expires_at = now() where id = ${late.sessionId}`,
+    database`update users set role = 'patron' where id = ${demoted.id}`,
+    database`update users set role = 'staff' where id = ${promoted.id}`,
+  ])
 })
 
+const said = (answer: Answer) => [answer.status, problemOf(answer)]
+
 describe('what is open', () => {
-  test.each(named(open))('%s lets anyone in, whatever token they show', async (_, route) => {
-    const tokens = [undefined, patron.token, staff.token, suspended.token, loggedOut.token, 'x']
-    for (const answer of await Promise.all(tokens.map((token) => callAs(route, token)))) {
+  test.each(Object.keys(open))('%s lets anyone in, whatever token they show', async (name) => {
+    const tokens = [undefined, ...[patron, staff, ...Object.values(refused).flat()].map(({ token }) => token), 'x']
+    for (const answer of await Promise.all(tokens.map((token) => callAs(name, token)))) {
       expect([401, 403], answer.text).not.toContain(answer.status)
     }
   })
 })
 
 describe('what is closed', () => {
-  test.each(named(closed))('%s refuses nobody, the suspended, the logged out and the expired', async (_, route) => {
-    const nobody = await callAs(route)
-    expect([nobody.status, problemOf(nobody)]).toEqual([401, 'authentication-required'])
+  test.each(lines)('%s refuses nobody, and a token that has expired', async (name) => {
+    const nobody = await callAs(name, undefined)
+    expect(said(nobody)).toEqual([401, 'authentication-required'])
     expect(nobody.headers.get('www-authenticate')).toBe('Bearer')
 
     const expired = await callAs(
-      route,
+      name,
       await signed({ ...claimsOf(staff, 'staff'), iat: now() - 700, exp: now() - 100 }),
     )
-    expect([expired.status, problemOf(expired)]).toEqual([401, 'access-token-expired'])
+    expect(said(expired)).toEqual([401, 'access-token-expired'])
     expect(expired.headers.get('www-authenticate')).toContain('invalid_token')
   })
 
-  test.each(named(closed))('%s touches the database for no suspended user and no ended session', async (_, route) => {
-    const [first, second] = await Promise.all([callAs(route, suspended.token), callAs(route, loggedOut.token)])
-    // A body that is no good is refused before the database is asked.
-    expect([403, 422], first.text).toContain(first.status)
-    if (first.status === 403) expect(problemOf(first)).toBe('account-suspended')
-    expect([401, 422], second.text).toContain(second.status)
-    if (second.status === 401) expect(problemOf(second)).toBe('session-ended')
-  })
-
-  test.each(named(closed))('%s refuses every forged token', async (_, route) => {
-    for (const [forgery, forge] of Object.entries(forgeries)) {
-      const answer = await callAs(route, await forge(staff))
-      expect([answer.status, problemOf(answer)], forgery).toEqual([401, 'access-token-invalid'])
+  test.each(lines)('%s refuses every forged token', async (name) => {
+    for (const [forgery, token] of forged) {
+      expect(said(await callAs(name, token)), forgery).toEqual([401, 'access-token-invalid'])
     }
   })
 
-  test.each(named(staffOnly))('%s refuses a patron, and a patron who signs themselves staff', async (_, route) => {
-    const asPatron = await callAs(route, patron.token)
-    expect([asPatron.status, problemOf(asPatron)]).toEqual([403, 'forbidden'])
-    const asStaff = await callAs(route, await signed(claimsOf(patron, 'staff')))
-    expect([asStaff.status, problemOf(asStaff)], asStaff.text).toEqual([401, 'access-token-outdated'])
+  test.each(lines)(
+    '%s does nothing for the suspended, the logged out, and who has another role now',
+    async (name, line) => {
+      for (const [reason, persons] of Object.entries(refused)) {
+        for (const person of persons) {
+          // A role that may not come hears that, and a body that is no good is refused, before the database is asked.
+          const isTurnedAway = person === promoted && line.patron === undefined
+          const isEmpty = JSON.stringify(line.call?.body) === '{}'
+          const expected = isTurnedAway ? 'forbidden' : isEmpty ? 'invalid-input' : reason
+          expect(problemOf(await callAs(name, person.token))).toBe(expected)
+        }
+      }
+    },
+  )
+
+  test.each(staffOnly)('%s refuses a patron, and a patron whose token says staff', async (name) => {
+    expect(said(await callAs(name, patron.token))).toEqual([403, 'forbidden'])
+    const asStaff = await callAs(name, await signed(claimsOf(patron, 'staff')))
+    expect(said(asStaff)).toEqual([401, 'access-token-outdated'])
   })
 
-  test.each(named(staffOnly))('%s lets staff in', async (_, route) => {
-    const answer = await callAs(route, staff.token)
+  test.each(lines)('%s lets staff in', async (name) => {
+    const answer = await callAs(name, await freshTokenOf(staff))
     expect([401, 403], answer.text).not.toContain(answer.status)
   })
 
-  test.each(named(forAll))('%s lets a patron in, and staff', async (_, route) => {
-    const people = await Promise.all([aPatron(), aMemberOfStaff()])
-    for (const { token } of people) {
-      const answer = await callAs(route, token)
-      expect([401, 403], answer.text).not.toContain(answer.status)
+  test.each(forPatrons)('%s lets a patron in', async (name) => {
+    const answer = await callAs(name, await freshTokenOf(patron))
+    expect([401, 403], answer.text).not.toContain(answer.status)
+  })
+})
+
+/** Of a session of its own: some calls end the one that asks. */
+async function freshTokenOf(person: Someone) {
+  const role = person === staff ? 'staff' : 'patron'
+  return signed(claimsOf({ ...person, sessionId: await sessionOf(person) }, role))
+}
+
+describe('what is another’s', () => {
+  /** All that an answer says but its id. */
+  const toldBy = ({ status, body }: Answer) => ({ status, ...(body as object), instance: '' })
+
+  test.each(shownBy('thing'))('%s tells of another’s no more than of what is not there', async (name, line) => {
+    const absent = toldBy(await callAs(name, otherPatron.token))
+    expect(absent.status).toBe(404)
+
+    const owner = await someone('patron')
+    const id = await line.shown.of(owner)
+    expect(toldBy(await callAs(name, otherPatron.token, { id }))).toEqual(absent)
+    if (line.staff === 'own') {
+      expect(toldBy(await callAs(name, staff.token, { id }))).toEqual(absent)
+      const ofStaff = await line.shown.of(staff)
+      expect(toldBy(await callAs(name, otherStaff.token, { id: ofStaff }))).toEqual(absent)
+      expect((await callAs(name, staff.token, { id: ofStaff })).status).toBeLessThan(300)
     }
+
+    const own = await callAs(name, owner.token, { id })
+    expect([401, 403, 404], own.text).not.toContain(own.status)
+    if (line.staff === 'all') {
+      const ofPatron = await callAs(name, staff.token, { id: await line.shown.of(owner) })
+      expect([401, 403, 404], ofPatron.text).not.toContain(ofPatron.status)
+    }
+  })
+
+  test.each(shownBy('list'))('%s shows nothing of others', async (name, line) => {
+    const owner = await someone(line.staff === 'own' ? 'staff' : 'patron')
+    const id = await line.shown.of(owner)
+    const idsFor = async ({ token }: Someone, path?: string) => {
+      const answer = await callAs(name, token, path === undefined ? {} : { path })
+      expect(answer.status, answer.text).toBe(200)
+      return (answer.body as { items: { id: string }[] }).items.map((item) => item.id)
+    }
+    expect(await idsFor(owner)).toContain(id)
+    expect(await idsFor(otherPatron)).not.toContain(id)
+    if (line.staff === 'own') {
+      expect(await idsFor(otherStaff)).not.toContain(id)
+      expect(await idsFor(patron)).not.toContain(id)
+    }
+    if (line.shown.named) {
+      const path = `${name.split(' ')[1]}?userId=${owner.id}`
+      expect(said(await callAs(name, otherPatron.token, { path }))).toEqual([403, 'forbidden'])
+      expect(said(await callAs(name, owner.token, { path }))).toEqual([403, 'forbidden'])
+      expect(await idsFor(staff, path)).toContain(id)
+    }
+  })
+
+  test.each(shownBy('name'))('%s lets a patron name nobody, and staff anybody', async (name, line) => {
+    const how = await line.shown.another(patron)
+    expect(said(await callAs(name, otherPatron.token, how))).toEqual([403, 'forbidden'])
+    const byStaff = await callAs(name, staff.token, how)
+    expect([401, 403], byStaff.text).not.toContain(byStaff.status)
+  })
+
+  test('the routes that name nobody touch the account and the session that ask', async () => {
+    const [one, two] = await Promise.all([aPatron(), someone('staff')])
+    for (const { id, token } of [one, two]) {
+      expect(await callAs('GET /v1/users/me', token)).toMatchObject({ status: 200, body: { id } })
+      const changed = await callAs('PATCH /v1/users/me', token, { body: { keepHistory: true } })
+      expect(changed).toMatchObject({ status: 200, body: { id, keepHistory: true } })
+    }
+    const change = { body: { currentPassword: PASSWORD, newPassword: 'eight loud herons fly' } }
+    expect((await callAs('PUT /v1/users/me/password', one.token, change)).status).toBe(204)
+    expect((await callAs('DELETE /v1/sessions/current', one.token)).status).toBe(204)
+    expect(said(await callAs('GET /v1/users/me', one.token))).toEqual([401, 'session-ended'])
+    expect((await callAs('GET /v1/users/me', two.token)).status).toBe(200)
+    expect((await callAs('GET /v1/users/me', patron.token)).body).toMatchObject({ keepHistory: false })
+  })
+
+  test('a user id in the body lends to nobody else', async () => {
+    const [book, borrower] = await Promise.all([aBook(), someone('patron')])
+    const body = { bookId: book.id, userId: borrower.id }
+    expect((await ask('POST', '/v1/loans', { token: patron.token, body })).status).toBe(422)
+    expect((await borrow(borrower, book)).body.userId).toBe(borrower.id)
+  })
+})
+
+describe('a session that was opened more than ten minutes ago', () => {
+  const age = (sessionId: string, by: string) =>
+    database`update sessions set created_at = now() - ${by}::interval where id = ${sessionId}`
+
+  test.each(lines)('%s', async (name, { fresh, staff: whose }) => {
+    const person = whose === undefined ? patron : staff
+    const sessionId = await sessionOf(person)
+    const token = await signed(claimsOf({ ...person, sessionId }, person === staff ? 'staff' : 'patron'))
+    await age(sessionId, '10 minutes 1 second')
+    const answer = await callAs(name, token)
+    if (fresh) expect(said(answer)).toEqual([403, 'fresh-login-required'])
+    else expect([401, 403], answer.text).not.toContain(answer.status)
+
+    if (!fresh) return
+    await age(sessionId, '9 minutes 30 seconds')
+    const soon = await callAs(name, token)
+    expect([401, 403], soon.text).not.toContain(soon.status)
+  })
+
+  test('changes nothing, and is not made fresh by being refreshed', async () => {
+    const [person, old] = await Promise.all([aPatron(), aMemberOfStaff()])
+    await age(old.sessionId, '11 minutes')
+    const { refreshToken } = old
+    const pair = await ask<{ accessToken: string }>('POST', '/v1/sessions/refresh', { body: { refreshToken } })
+    const how = { id: person.id, body: { role: 'staff' } }
+    expect(said(await callAs('PATCH /v1/users/:id', pair.body.accessToken, how))).toEqual([403, 'fresh-login-required'])
+    const { token } = await theStaff()
+    expect((await callAs('GET /v1/users/:id', token, { id: person.id })).body).toMatchObject({ role: 'patron' })
+    const again = await logIn(old.username)
+    expect((await callAs('PATCH /v1/users/:id', again.token, how)).body).toMatchObject({ role: 'staff' })
   })
 })
 
@@ -312,52 +552,54 @@ describe('the key ring', () => {
   })
 })
 
-describe('what is another’s', () => {
-  test('another patron’s loan is 404 to see, to return and to renew', async () => {
-    const [other, book] = await Promise.all([aPatron(), aBook()])
-    const loan = await aLoan(patron, book)
-    const { token } = other
-    for (const answer of [
-      await ask('GET', `/v1/loans/${loan.id}`, { token }),
-      await giveBack(other, loan),
-      await ask('POST', `/v1/loans/${loan.id}/renewals`, { token }),
-    ]) {
-      expect([answer.status, problemOf(answer)]).toEqual([404, 'loan-not-found'])
-    }
-    expect((await ask('GET', `/v1/loans/${loan.id}`, { token: patron.token })).status).toBe(200)
-    await giveBack(patron, loan)
-  })
-
-  test('a user id in the body lends to nobody else', async () => {
-    const [other, book] = await Promise.all([aPatron(), aBook()])
-    const body = { bookId: book.id, userId: other.id }
-    expect((await ask('POST', '/v1/loans', { token: patron.token, body })).status).toBe(422)
-    expect((await borrow(other, book)).body.userId).toBe(other.id)
-  })
-
-  test('another’s session is 404 to end, for staff too', async () => {
-    const { token } = await theStaff()
-    const answer = await ask('DELETE', `/v1/sessions/${patron.sessionId}`, { token })
-    expect([answer.status, problemOf(answer)]).toEqual([404, 'session-not-found'])
-  })
-})
-
 describe('the start', () => {
   const describing = describeRoute({ tag: 'Service', summary: 'x', responses: { 200: { description: 'x' } } })
 
   test('fails when a route does not say who may use it', () => {
     const app = new Hono().get('/x', describing, (c) => c.text('x', 200))
-    expect(() => readRoutes(app)).toThrow('GET /x does not say who may use it')
+    expect(() => readRoutes(app, {})).toThrow('GET /x does not say who may use it')
+  })
+
+  test('fails when a route goes by the rule of another', () => {
+    const app = new Hono().get('/x', describing, allow('GET /version'), (c) => c.text('x', 200))
+    expect(() => readRoutes(app, { 'GET /x': 'anyone' })).toThrow('GET /x goes by the rule of GET /version')
+  })
+
+  test('fails when a route has two rules', () => {
+    const app = new Hono().get('/version', describing, allow('GET /version'), allow('GET /version'), (c) => c.text('x'))
+    expect(() => readRoutes(app, { 'GET /version': 'anyone' })).toThrow('GET /version has more than one rule')
+  })
+
+  test('fails when a rule is of no route, or a route of no rule', () => {
+    const app = new Hono().get('/version', describing, allow('GET /version'), (c) => c.text('x', 200))
+    expect(readRoutes(app, { 'GET /version': 'anyone' })).toHaveLength(1)
+    expect(() => readRoutes(app, { 'GET /version': 'anyone', 'GET /nowhere': 'anyone' })).toThrow(
+      'there is no route for the rule of GET /nowhere',
+    )
+    expect(() => readRoutes(app, {})).toThrow('GET /version has no rule')
+  })
+
+  test('has compiled, so no handler asks who it is for where its rule does not say', () => {
+    new Hono()
+      // @ts-expect-error -- anyone may come
+      .get('/version', allow('GET /version'), (c) => c.json({ id: c.var.actor.userId }, 200))
+      // @ts-expect-error -- and nobody is the owner
+      .get('/version', allow('GET /version'), (c) => c.json({ id: c.var.owner }, 200))
+      .get('/v1/users/me', allow('GET /v1/users/me'), (c) => c.json({ id: c.var.owner.slice(0) }, 200))
+      // @ts-expect-error -- null for staff
+      .get('/v1/loans', allow('GET /v1/loans'), (c) => c.json({ id: c.var.owner.slice(0) }, 200))
+    // @ts-expect-error -- a rule that does not exist
+    expect(() => allow('GET /nowhere')).toThrow('undefined')
   })
 
   test('fails when a route does not describe itself', () => {
-    const app = new Hono().get('/x', allowAnyone(), (c) => c.text('x', 200))
-    expect(() => readRoutes(app)).toThrow('GET /x does not describe itself')
+    const app = new Hono().get('/version', allow('GET /version'), (c) => c.text('x', 200))
+    expect(() => readRoutes(app, { 'GET /version': 'anyone' })).toThrow('GET /version does not describe itself')
   })
 
   test('fails when a route answers every method', () => {
     const app = new Hono().all('/x', (c) => c.text('x', 200))
-    expect(() => readRoutes(app)).toThrow('ALL /x')
+    expect(() => readRoutes(app, {})).toThrow('ALL /x')
   })
 })
 

@@ -140,14 +140,14 @@ async function lend(db: Db, { books, users }: { books: Map<string, Book>; users:
     chen: ['Dracula', 'Beloved', 'Cosmos', 'Wild Swans', 'Things Fall Apart'],
     dalia: [LAST_COPY],
   }
-  const actorOf = (username: string) => {
+  const askerOf = (username: string) => {
     const { id: userId, role } = got(users, username)
-    return { userId, role, sessionId: userId }
+    return { actor: { userId, role, sessionId: userId }, owner: userId }
   }
   const borrow = (username: string, title: string) =>
-    checkOut(db, { bookId: got(books, title).id, actor: actorOf(username) }, null)
+    checkOut(db, { bookId: got(books, title).id, ...askerOf(username) }, null)
   const queue = (username: string, title: string) =>
-    placeHold(db, { bookId: got(books, title).id, actor: actorOf(username) }, null)
+    placeHold(db, { bookId: got(books, title).id, ...askerOf(username) }, null)
 
   for (const [username, titles] of Object.entries(borrowed)) {
     for (const title of titles) await borrow(username, title)
@@ -157,7 +157,7 @@ async function lend(db: Db, { books, users }: { books: Map<string, Book>; users:
 
   const loan = await borrow('dalia', WAITING_COPY)
   await queue('ada', WAITING_COPY)
-  await checkIn(db, { id: loan.id, actor: actorOf('dalia') })
+  await checkIn(db, { id: loan.id, owner: got(users, 'dalia').id })
 
   await db.row(sql`
     with late as (

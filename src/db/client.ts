@@ -50,6 +50,9 @@ export class DatabaseError extends Error {
 export const requireActor = ({ sessionId, userId, role }: Actor) =>
   sql`select require_actor(${sessionId}, ${userId}, ${role})`
 
+/** Refreshing a session does not make it fresh. */
+export const requireFreshSession = ({ sessionId }: Actor) => sql`select require_fresh_session(${sessionId})`
+
 type Row = Record<string, unknown>
 
 /** `startedAt`: of the request that this is for, in milliseconds since 1970. */

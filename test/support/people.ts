@@ -3,7 +3,7 @@ import { configOf } from '../../src/config.ts'
 import type { Actor } from '../../src/db/client.ts'
 import type { Library } from './library.ts'
 
-export type Someone = { id: string; token: string }
+export type Someone = { id: string; token: string; sessionId: string }
 
 /** People of these names, logged in. They have no passwords: hashing those would take longer than the test. */
 export async function people(
@@ -26,7 +26,7 @@ export async function people(
     wanted.map(async ({ role }, place) => {
       const [id, sid] = [String(rows[place]?.['user_id']), String(rows[place]?.['session_id'])]
       const token = await signAccessToken(configOf(env), { sub: id, sid, jti: crypto.randomUUID(), role, iat })
-      return { id, token }
+      return { id, token, sessionId: sid }
     }),
   )
 }

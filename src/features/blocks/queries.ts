@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { ownerToList } from '../../actor.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import { type Owner, ownerNamed } from '../../access.ts'
+import type { Db } from '../../db/client.ts'
 import { blocks } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { BlockFilter } from './schema.ts'
@@ -16,13 +16,13 @@ export const blockJson = sql`json_build_object(
 )`
 
 /** Those in force. Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
-export function listBlocks(db: Db, { filter, actor }: { filter: BlockFilter; actor: Actor }) {
+export function listBlocks(db: Db, { filter, owner }: { filter: BlockFilter; owner: Owner }) {
   const { userId, limit, cursor } = filter
-  const owner = ownerToList(actor, userId)
+  const patron = ownerNamed(owner, userId)
   const after = readCursor(z.uuid(), cursor)
   const conditions = [
     sql`(b.ends_at is null or b.ends_at > clock())`,
-    ...(owner === null ? [] : [sql`b.user_id = ${owner}`]),
+    ...(patron === null ? [] : [sql`b.user_id = ${patron}`]),
     ...(after === null ? [] : [sql`b.id < ${after}`]),
   ]
   return readPage(

@@ -22,7 +22,7 @@ export const blocks = factory
       responses: { 201: { description: 'Blocked', schema: Block, headers: { Location: 'The address of the block' } } },
       problems: ['user-not-found', 'date-out-of-range'],
     }),
-    allow('staff'),
+    allow('POST /v1/blocks'),
     valid('json', NewBlock),
     idempotent(),
     async (c) => {
@@ -39,9 +39,9 @@ export const blocks = factory
       responses: { 200: { description: 'A page of blocks, the newest first', schema: BlockPage } },
       problems: ['forbidden'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/blocks'),
     valid('query', BlockFilter),
-    async (c) => answerPage<Block>(c, await listBlocks(c.var.db, { filter: c.req.valid('query'), actor: c.var.actor })),
+    async (c) => answerPage<Block>(c, await listBlocks(c.var.db, { filter: c.req.valid('query'), owner: c.var.owner })),
   )
   .delete(
     '/:id',
@@ -51,7 +51,7 @@ export const blocks = factory
       responses: { 204: { description: 'Lifted' } },
       problems: ['block-not-found'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/blocks/:id'),
     valid('param', IdParam),
     async (c) => {
       await liftBlock(c.var.db, c.req.valid('param'))

@@ -16,7 +16,7 @@ export const checkIns = factory.createApp().post(
     responses: { 201: { description: 'Checked in', schema: CheckIn } },
     problems: ['copy-not-found', 'busy'],
   }),
-  allow('staff'),
+  allow('POST /v1/check-ins'),
   valid('json', NewCheckIn),
   idempotent(),
   async (c) => c.json(await checkInCopy(c.var.db, c.req.valid('json'), c.var.claim), 201),

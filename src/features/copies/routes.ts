@@ -20,7 +20,7 @@ export const copiesOfBook = factory
       responses: { 200: { description: 'A page of copies, the oldest first', schema: CopyPage } },
       problems: ['book-not-found'],
     }),
-    allow('staff'),
+    allow('GET /v1/books/:id/copies'),
     valid('param', IdParam),
     valid('query', CopyFilter),
     async (c) =>
@@ -37,7 +37,7 @@ export const copiesOfBook = factory
       },
       problems: ['book-not-found', 'barcode-taken'],
     }),
-    allow('staff'),
+    allow('POST /v1/books/:id/copies'),
     valid('param', IdParam),
     valid('json', NewCopy),
     idempotent(),
@@ -61,7 +61,7 @@ export const copies = factory
       responses: { 200: { description: 'The copy', schema: Copy, headers: { ETag: 'Its version' } } },
       problems: ['copy-not-found'],
     }),
-    allow('staff'),
+    allow('GET /v1/copies/:id'),
     valid('param', IdParam),
     async (c) => {
       const copy = await getCopy(c.var.db, c.req.valid('param'))
@@ -76,7 +76,7 @@ export const copies = factory
       responses: { 200: { description: 'The copy as it is now', schema: Copy, headers: { ETag: 'Its version' } } },
       problems: ['copy-not-found', 'barcode-taken', 'format-mismatch'],
     }),
-    allow('staff'),
+    allow('PATCH /v1/copies/:id'),
     valid('param', IdParam),
     ifMatch(),
     valid('json', CopyChange),
@@ -97,7 +97,7 @@ export const copies = factory
       responses: { 204: { description: 'Removed' } },
       problems: ['copy-not-found', 'copy-on-loan', 'copy-on-hold'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/copies/:id'),
     valid('param', IdParam),
     ifMatch(),
     async (c) => {
@@ -115,7 +115,7 @@ export const copies = factory
       responses: { 200: { description: 'The copy, lost', schema: Copy, headers: { ETag: 'Its version' } } },
       problems: ['copy-not-found', 'format-mismatch', 'busy'],
     }),
-    allow('staff'),
+    allow('PUT /v1/copies/:id/loss'),
     valid('param', IdParam),
     async (c) => {
       const copy = await declareLost(c.var.db, c.req.valid('param'))
@@ -131,7 +131,7 @@ export const copies = factory
       responses: { 200: { description: 'The copy, found', schema: Copy, headers: { ETag: 'Its version' } } },
       problems: ['copy-not-found'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/copies/:id/loss'),
     valid('param', IdParam),
     async (c) => {
       const copy = await declareFound(c.var.db, c.req.valid('param'))

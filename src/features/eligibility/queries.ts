@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import type { Owner } from '../../access.ts'
 import type { Actor, Db } from '../../db/client.ts'
 import { isProblemName, problem, problems } from '../../problem.ts'
 import type { Eligibility, EligibilityQuery } from './schema.ts'
@@ -17,9 +18,9 @@ type Found = { userId: string; bookId: string; borrow: Decision; renew: Decision
  *  who names another, 'user-not-found', 'book-not-found'. */
 export async function getEligibility(
   db: Db,
-  { bookId, format, userId, actor }: EligibilityQuery & { bookId: string; actor: Actor },
+  { bookId, format, userId, actor, owner }: EligibilityQuery & { bookId: string; actor: Actor; owner: Owner },
 ): Promise<Eligibility> {
-  if (userId !== undefined && actor.role !== 'staff') throw problem('forbidden')
+  if (userId !== undefined && owner !== null) throw problem('forbidden')
   const { borrow, renew, placeHold, ...of } = await db.one<Found>(
     sql`select eligibility(${userId ?? actor.userId}, ${bookId}, ${format ?? null}) as body`,
   )

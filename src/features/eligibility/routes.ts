@@ -15,7 +15,7 @@ export const eligibilityForBook = factory.createApp().get(
     responses: { 200: { description: 'Three decisions', schema: Eligibility } },
     problems: ['book-not-found', 'user-not-found', 'forbidden'],
   }),
-  allow('patron', 'staff'),
+  allow('GET /v1/books/:id/eligibility'),
   valid('param', IdParam),
   valid('query', EligibilityQuery),
   async (c) =>
@@ -24,6 +24,7 @@ export const eligibilityForBook = factory.createApp().get(
         bookId: c.req.valid('param').id,
         ...c.req.valid('query'),
         actor: c.var.actor,
+        owner: c.var.owner,
       }),
       200,
     ),

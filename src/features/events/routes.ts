@@ -15,7 +15,7 @@ export const events = factory.createApp().get(
       'One event an effect. They are listed a moment after they happened, and never behind one that you have read: to follow them, go to `next` while there is one, and later on with `after`, the id of the last.',
     responses: { 200: { description: 'A page of events, the newest last', schema: EventPage } },
   }),
-  allow('staff'),
+  allow('GET /v1/events'),
   valid('query', EventFilter),
   async (c) => answerPage<Event>(c, await listEvents(c.var.db, c.req.valid('query'))),
 )

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { ownerFor, ownerToList } from '../../actor.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import { type Owner, ownerNamed } from '../../access.ts'
+import type { Db } from '../../db/client.ts'
 import { books, fees, library, loans } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { Fee, FeeFilter } from './schema.ts'
@@ -22,8 +22,7 @@ export const feeJson = sql`json_build_object(
 )`
 
 /** Throws 'fee-not-found', for somebody else's too, and for a patron once it is settled. */
-export function getFee(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Fee> {
-  const owner = ownerFor(actor)
+export function getFee(db: Db, { id, owner }: { id: string; owner: Owner }): Promise<Fee> {
   return db.one(sql`
     select coalesce(
       (
@@ -36,13 +35,13 @@ export function getFee(db: Db, { id, actor }: { id: string; actor: Actor }): Pro
 }
 
 /** Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
-export function listFees(db: Db, { filter, actor }: { filter: FeeFilter; actor: Actor }) {
+export function listFees(db: Db, { filter, owner }: { filter: FeeFilter; owner: Owner }) {
   const { state, userId, limit, cursor } = filter
-  const owner = ownerToList(actor, userId)
+  const patron = ownerNamed(owner, userId)
   const after = readCursor(z.uuid(), cursor)
   const conditions = [
     state === 'open' ? sql`f.user_id is not null` : sql`f.user_id is null`,
-    ...(owner === null ? [] : [sql`f.user_id = ${owner}`]),
+    ...(patron === null ? [] : [sql`f.user_id = ${patron}`]),
     ...(after === null ? [] : [sql`f.id < ${after}`]),
   ]
   return readPage(

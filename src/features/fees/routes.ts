@@ -22,7 +22,7 @@ export const fees = factory
       responses: { 201: { description: 'Charged', schema: Fee, headers: { Location: 'The address of the fee' } } },
       problems: ['user-not-found'],
     }),
-    allow('staff'),
+    allow('POST /v1/fees'),
     valid('json', NewFee),
     idempotent(),
     async (c) => {
@@ -39,9 +39,9 @@ export const fees = factory
       responses: { 200: { description: 'A page of fees, the newest first', schema: FeePage } },
       problems: ['forbidden'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/fees'),
     valid('query', FeeFilter),
-    async (c) => answerPage<Fee>(c, await listFees(c.var.db, { filter: c.req.valid('query'), actor: c.var.actor })),
+    async (c) => answerPage<Fee>(c, await listFees(c.var.db, { filter: c.req.valid('query'), owner: c.var.owner })),
   )
   .get(
     '/:id',
@@ -51,9 +51,9 @@ export const fees = factory
       responses: { 200: { description: 'The fee', schema: Fee } },
       problems: ['fee-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/fees/:id'),
     valid('param', IdParam),
-    async (c) => c.json(await getFee(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+    async (c) => c.json(await getFee(c.var.db, { ...c.req.valid('param'), owner: c.var.owner }), 200),
   )
   .post(
     '/:id/payments',
@@ -64,7 +64,7 @@ export const fees = factory
       responses: { 201: { description: 'The fee with the payment', schema: Fee } },
       problems: ['fee-not-found', 'fee-settled', 'amount-exceeds-balance'],
     }),
-    allow('staff'),
+    allow('POST /v1/fees/:id/payments'),
     valid('param', IdParam),
     valid('json', Payment),
     idempotent(),
@@ -83,7 +83,7 @@ export const fees = factory
       responses: { 201: { description: 'The fee with the waiver', schema: Fee } },
       problems: ['fee-not-found', 'fee-settled', 'amount-exceeds-balance'],
     }),
-    allow('staff'),
+    allow('POST /v1/fees/:id/waivers'),
     valid('param', IdParam),
     valid('json', Waiver),
     idempotent(),

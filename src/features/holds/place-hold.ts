@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import type { Owner } from '../../access.ts'
 import type { Actor, Claim, Db } from '../../db/client.ts'
 import { problem } from '../../problem.ts'
 import { holdJson } from './queries.ts'
@@ -8,10 +9,10 @@ import type { Hold, NewHold } from './schema.ts'
  *  names another or overrides, and the problems that place_hold names. */
 export function placeHold(
   db: Db,
-  { bookId, format, userId, override, actor }: NewHold & { actor: Actor },
+  { bookId, format, userId, override, actor, owner }: NewHold & { actor: Actor; owner: Owner },
   claim: Claim | null,
 ): Promise<Hold> {
-  if ((userId !== undefined || override !== undefined) && actor.role !== 'staff') throw problem('forbidden')
+  if ((userId !== undefined || override !== undefined) && owner !== null) throw problem('forbidden')
   return db.make(
     sql`
       select ${holdJson} as body

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { ownerFor, ownerToList } from '../../actor.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import { type Owner, ownerNamed } from '../../access.ts'
+import type { Db } from '../../db/client.ts'
 import { books, holds } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { Hold, HoldFilter } from './schema.ts'
@@ -28,8 +28,7 @@ export const holdJson = sql`json_build_object(
 )`
 
 /** Throws 'hold-not-found', for somebody else's too. */
-export function getHold(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Hold> {
-  const owner = ownerFor(actor)
+export function getHold(db: Db, { id, owner }: { id: string; owner: Owner }): Promise<Hold> {
   return db.one(sql`
     select coalesce(
       (
@@ -48,14 +47,14 @@ const inState = {
 }
 
 /** In the order of the queues. Patrons see their own. Throws 'forbidden' when a patron asks for somebody's. */
-export function listHolds(db: Db, { filter, actor }: { filter: HoldFilter; actor: Actor }) {
+export function listHolds(db: Db, { filter, owner }: { filter: HoldFilter; owner: Owner }) {
   const { state, userId, bookId, limit, cursor } = filter
-  const owner = ownerToList(actor, userId)
+  const patron = ownerNamed(owner, userId)
   const after = readCursor(z.int(), cursor)
   const conditions = [
     sql`true`,
     ...(state === undefined ? [] : [inState[state]]),
-    ...(owner === null ? [] : [sql`h.user_id = ${owner}`]),
+    ...(patron === null ? [] : [sql`h.user_id = ${patron}`]),
     ...(bookId === undefined ? [] : [sql`h.book_id = ${bookId}`]),
     ...(after === null ? [] : [sql`h.place > ${after}`]),
   ]

@@ -1,12 +1,12 @@
 import { sql } from 'drizzle-orm'
-import { ownerFor } from '../../actor.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Owner } from '../../access.ts'
+import type { Db } from '../../db/client.ts'
 import { holdJson } from './queries.ts'
 import type { Hold } from './schema.ts'
 
 /** The hold waits again. Throws 'hold-not-found', for somebody else's too. */
-export function resumeHold(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Hold> {
+export function resumeHold(db: Db, { id, owner }: { id: string; owner: Owner }): Promise<Hold> {
   return db.one(sql`
     select ${holdJson} as body
-    from resume_hold(${id}, ${ownerFor(actor)}) h`)
+    from resume_hold(${id}, ${owner}) h`)
 }

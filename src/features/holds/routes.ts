@@ -36,11 +36,15 @@ export const holds = factory
         'no-copy-in-circulation',
       ],
     }),
-    allow('patron', 'staff'),
+    allow('POST /v1/holds'),
     valid('json', NewHold),
     idempotent(),
     async (c) => {
-      const hold = await placeHold(c.var.db, { ...c.req.valid('json'), actor: c.var.actor }, c.var.claim)
+      const hold = await placeHold(
+        c.var.db,
+        { ...c.req.valid('json'), actor: c.var.actor, owner: c.var.owner },
+        c.var.claim,
+      )
       return c.json(hold, 201, { location: `/v1/holds/${hold.id}` })
     },
   )
@@ -53,9 +57,9 @@ export const holds = factory
       responses: { 200: { description: 'A page of holds, the oldest first', schema: HoldPage } },
       problems: ['forbidden'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/holds'),
     valid('query', HoldFilter),
-    async (c) => answerPage<Hold>(c, await listHolds(c.var.db, { filter: c.req.valid('query'), actor: c.var.actor })),
+    async (c) => answerPage<Hold>(c, await listHolds(c.var.db, { filter: c.req.valid('query'), owner: c.var.owner })),
   )
   .get(
     '/:id',
@@ -65,9 +69,9 @@ export const holds = factory
       responses: { 200: { description: 'The hold', schema: Hold } },
       problems: ['hold-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/holds/:id'),
     valid('param', IdParam),
-    async (c) => c.json(await getHold(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+    async (c) => c.json(await getHold(c.var.db, { ...c.req.valid('param'), owner: c.var.owner }), 200),
   )
   .delete(
     '/:id',
@@ -78,10 +82,10 @@ export const holds = factory
       responses: { 204: { description: 'Cancelled' } },
       problems: ['hold-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('DELETE /v1/holds/:id'),
     valid('param', IdParam),
     async (c) => {
-      await cancelHold(c.var.db, { ...c.req.valid('param'), actor: c.var.actor })
+      await cancelHold(c.var.db, { ...c.req.valid('param'), owner: c.var.owner })
       return c.body(null, 204)
     },
   )
@@ -94,11 +98,11 @@ export const holds = factory
       responses: { 200: { description: 'The hold, suspended', schema: Hold } },
       problems: ['hold-not-found', 'date-out-of-range'],
     }),
-    allow('patron', 'staff'),
+    allow('PUT /v1/holds/:id/suspension'),
     valid('param', IdParam),
     valid('json', HoldSuspension),
     async (c) =>
-      c.json(await suspendHold(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json'), actor: c.var.actor }), 200),
+      c.json(await suspendHold(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json'), owner: c.var.owner }), 200),
   )
   .delete(
     '/:id/suspension',
@@ -108,9 +112,9 @@ export const holds = factory
       responses: { 200: { description: 'The hold', schema: Hold } },
       problems: ['hold-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('DELETE /v1/holds/:id/suspension'),
     valid('param', IdParam),
-    async (c) => c.json(await resumeHold(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+    async (c) => c.json(await resumeHold(c.var.db, { ...c.req.valid('param'), owner: c.var.owner }), 200),
   )
   .put(
     '/:id/position',
@@ -121,7 +125,7 @@ export const holds = factory
       responses: { 200: { description: 'The hold in its new position', schema: Hold } },
       problems: ['hold-not-found', 'hold-ready'],
     }),
-    allow('staff'),
+    allow('PUT /v1/holds/:id/position'),
     valid('param', IdParam),
     valid('json', HoldMove),
     async (c) => c.json(await moveHold(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json') }), 200),

@@ -1,4 +1,4 @@
-import { allow, allowAnyone } from '../../actor.ts'
+import { allow } from '../../actor.ts'
 import { factory } from '../../factory.ts'
 import { valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
@@ -25,7 +25,7 @@ export const library = factory
       summary: 'The library: its time zone, currency and opening hours',
       responses: { 200: { description: 'The library', schema: Library } },
     }),
-    allowAnyone(),
+    allow('GET /v1/library'),
     async (c) => c.json(await getLibrary(c.var.db), 200),
   )
   .patch(
@@ -37,7 +37,7 @@ export const library = factory
       responses: { 200: { description: 'The library as it is now', schema: Library } },
       problems: ['time-zone-unknown', 'currency-in-use'],
     }),
-    allow('staff'),
+    allow('PATCH /v1/library'),
     valid('json', LibraryChange),
     async (c) => c.json(await changeLibrary(c.var.db, c.req.valid('json')), 200),
   )
@@ -48,7 +48,7 @@ export const library = factory
       summary: 'The days that differ from the usual week',
       responses: { 200: { description: 'A page of days, the earliest first', schema: CalendarDayPage } },
     }),
-    allowAnyone(),
+    allow('GET /v1/library/days'),
     valid('query', CalendarDayFilter),
     async (c) => answerPage<CalendarDay>(c, await listCalendarDays(c.var.db, c.req.valid('query'))),
   )
@@ -60,7 +60,7 @@ export const library = factory
       description: 'Idempotent. Loans and holds that would end on a closed day end on the next open one.',
       responses: { 200: { description: 'The day', schema: CalendarDay } },
     }),
-    allow('staff'),
+    allow('PUT /v1/library/days/:day'),
     valid('param', DayParam),
     valid('json', CalendarDayChange),
     async (c) => c.json(await setCalendarDay(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json') }), 200),
@@ -73,7 +73,7 @@ export const library = factory
       responses: { 204: { description: 'It is' } },
       problems: ['calendar-day-not-found'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/library/days/:day'),
     valid('param', DayParam),
     async (c) => {
       await removeCalendarDay(c.var.db, c.req.valid('param'))

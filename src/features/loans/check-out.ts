@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import type { Owner } from '../../access.ts'
 import type { Actor, Claim, Db } from '../../db/client.ts'
 import { problem } from '../../problem.ts'
 import { loanJson } from './queries.ts'
@@ -8,10 +9,10 @@ import type { Loan, NewLoan } from './schema.ts'
  *  holds the rules. Throws 'forbidden' for a patron at the desk or with an override, and the problems that check_out names. */
 export function checkOut(
   db: Db,
-  { bookId, format, barcode, userId, override, actor }: NewLoan & { actor: Actor },
+  { bookId, format, barcode, userId, override, actor, owner }: NewLoan & { actor: Actor; owner: Owner },
   claim: Claim | null,
 ): Promise<Loan> {
-  if ((barcode !== undefined || override !== undefined) && actor.role !== 'staff') throw problem('forbidden')
+  if ((barcode !== undefined || override !== undefined) && owner !== null) throw problem('forbidden')
   return db.make(
     sql`
       select ${loanJson} as body

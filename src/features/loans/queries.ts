@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { ownerFor, ownerToList } from '../../actor.ts'
+import { type Owner, ownerNamed } from '../../access.ts'
 import type { Actor, Db } from '../../db/client.ts'
 import { books, loans, pastLoans } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
@@ -27,8 +27,7 @@ const isInHistoryOf = (userId: string) =>
   sql`exists (select from ${pastLoans} p where p.user_id = ${userId} and p.loan_id = l.id)`
 
 /** Throws 'loan-not-found', for somebody else's too. */
-export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Promise<Loan> {
-  const owner = ownerFor(actor)
+export function getLoan(db: Db, { id, owner }: { id: string; owner: Owner }): Promise<Loan> {
   return db.one(sql`
     select coalesce(
       (
@@ -42,15 +41,15 @@ export function getLoan(db: Db, { id, actor }: { id: string; actor: Actor }): Pr
 
 /** Patrons see their own, and returned ones if they keep a history, which staff do not see. Throws 'forbidden' when a
  *  patron asks for somebody's. */
-export function listLoans(db: Db, { filter, actor }: { filter: LoanFilter; actor: Actor }) {
+export function listLoans(db: Db, { filter, owner, actor }: { filter: LoanFilter; owner: Owner; actor: Actor }) {
   const { state, overdue, userId, bookId, limit, cursor } = filter
-  const owner = ownerToList(actor, userId)
+  const patron = ownerNamed(owner, userId)
   const after = readCursor(z.uuid(), cursor)
   const conditions = [
     state === 'open' ? sql`l.returned_at is null` : sql`l.returned_at is not null`,
-    ...(owner === null
+    ...(patron === null
       ? []
-      : [state === 'returned' && owner === actor.userId ? isInHistoryOf(owner) : sql`l.user_id = ${owner}`]),
+      : [state === 'returned' && patron === actor.userId ? isInHistoryOf(patron) : sql`l.user_id = ${patron}`]),
     ...(bookId === undefined ? [] : [sql`l.book_id = ${bookId}`]),
     ...(overdue === true ? [sql`l.due_at < now()`] : []),
     ...(after === null ? [] : [sql`l.id < ${after}`]),

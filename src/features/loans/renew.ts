@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { ownerFor } from '../../actor.ts'
-import type { Actor, Claim, Db } from '../../db/client.ts'
+import type { Owner } from '../../access.ts'
+import type { Claim, Db } from '../../db/client.ts'
 import { problem } from '../../problem.ts'
 import { loanJson } from './queries.ts'
 import type { Loan, Renewal } from './schema.ts'
@@ -9,14 +9,14 @@ import type { Loan, Renewal } from './schema.ts'
  *  that renew names. */
 export function renew(
   db: Db,
-  { id, override, actor }: Renewal & { id: string; actor: Actor },
+  { id, override, owner }: Renewal & { id: string; owner: Owner },
   claim: Claim | null,
 ): Promise<Loan> {
-  if (override !== undefined && actor.role !== 'staff') throw problem('forbidden')
+  if (override !== undefined && owner !== null) throw problem('forbidden')
   return db.make(
     sql`
       select ${loanJson} as body
-      from renew(${id}, ${ownerFor(actor)}, ${override?.reason ?? null}) l`,
+      from renew(${id}, ${owner}, ${override?.reason ?? null}) l`,
     claim,
   )
 }

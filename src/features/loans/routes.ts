@@ -36,11 +36,15 @@ export const loans = factory
         ...patronProblems,
       ],
     }),
-    allow('patron', 'staff'),
+    allow('POST /v1/loans'),
     valid('json', NewLoan),
     idempotent(),
     async (c) => {
-      const loan = await checkOut(c.var.db, { ...c.req.valid('json'), actor: c.var.actor }, c.var.claim)
+      const loan = await checkOut(
+        c.var.db,
+        { ...c.req.valid('json'), actor: c.var.actor, owner: c.var.owner },
+        c.var.claim,
+      )
       return c.json(loan, 201, { location: `/v1/loans/${loan.id}` })
     },
   )
@@ -54,9 +58,13 @@ export const loans = factory
       responses: { 200: { description: 'A page of loans, the newest first', schema: LoanPage } },
       problems: ['forbidden'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/loans'),
     valid('query', LoanFilter),
-    async (c) => answerPage<Loan>(c, await listLoans(c.var.db, { filter: c.req.valid('query'), actor: c.var.actor })),
+    async (c) =>
+      answerPage<Loan>(
+        c,
+        await listLoans(c.var.db, { filter: c.req.valid('query'), owner: c.var.owner, actor: c.var.actor }),
+      ),
   )
   .get(
     '/:id',
@@ -66,9 +74,9 @@ export const loans = factory
       responses: { 200: { description: 'The loan', schema: Loan } },
       problems: ['loan-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/loans/:id'),
     valid('param', IdParam),
-    async (c) => c.json(await getLoan(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+    async (c) => c.json(await getLoan(c.var.db, { ...c.req.valid('param'), owner: c.var.owner }), 200),
   )
   .put(
     '/:id/return',
@@ -79,9 +87,9 @@ export const loans = factory
       responses: { 200: { description: 'The loan, returned', schema: Loan } },
       problems: ['loan-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('PUT /v1/loans/:id/return'),
     valid('param', IdParam),
-    async (c) => c.json(await checkIn(c.var.db, { ...c.req.valid('param'), actor: c.var.actor }), 200),
+    async (c) => c.json(await checkIn(c.var.db, { ...c.req.valid('param'), owner: c.var.owner }), 200),
   )
   .post(
     '/:id/renewals',
@@ -100,13 +108,13 @@ export const loans = factory
         ...patronProblems,
       ],
     }),
-    allow('patron', 'staff'),
+    allow('POST /v1/loans/:id/renewals'),
     valid('param', IdParam),
     valid('json', Renewal, { optional: true }),
     idempotent(),
     async (c) =>
       c.json(
-        await renew(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json'), actor: c.var.actor }, c.var.claim),
+        await renew(c.var.db, { ...c.req.valid('param'), ...c.req.valid('json'), owner: c.var.owner }, c.var.claim),
         201,
       ),
   )
@@ -119,7 +127,7 @@ export const loans = factory
       responses: { 200: { description: 'The loan', schema: Loan } },
       problems: ['loan-not-found', 'loan-returned', 'format-mismatch'],
     }),
-    allow('staff'),
+    allow('PUT /v1/loans/:id/claimed-return'),
     valid('param', IdParam),
     async (c) => c.json(await claimReturned(c.var.db, { ...c.req.valid('param'), claimed: true }), 200),
   )
@@ -132,7 +140,7 @@ export const loans = factory
       responses: { 200: { description: 'The loan', schema: Loan } },
       problems: ['loan-not-found', 'loan-returned', 'format-mismatch'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/loans/:id/claimed-return'),
     valid('param', IdParam),
     async (c) => c.json(await claimReturned(c.var.db, { ...c.req.valid('param'), claimed: false }), 200),
   )

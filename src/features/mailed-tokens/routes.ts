@@ -1,4 +1,4 @@
-import { allowAnyone } from '../../actor.ts'
+import { allow } from '../../actor.ts'
 import { brake } from '../../brake.ts'
 import { factory } from '../../factory.ts'
 import { valid } from '../../input.ts'
@@ -22,7 +22,7 @@ export const mailedTokens = factory
       responses: { 204: { description: 'The address is in force' } },
       problems: ['mailed-token-invalid', 'email-taken'],
     }),
-    allowAnyone(),
+    allow('POST /v1/auth/email-confirmations'),
     valid('json', EmailConfirmation),
     brake(),
     async (c) => {
@@ -39,7 +39,7 @@ export const mailedTokens = factory
       description: 'Sent if an account has confirmed the address. The answer is the same if none has.',
       responses: { 202: { description: 'Sent, if there is such an account' } },
     }),
-    allowAnyone(),
+    allow('POST /v1/auth/password-reset-requests'),
     valid('json', PasswordResetRequest),
     brake(),
     async (c) => {
@@ -58,7 +58,7 @@ export const mailedTokens = factory
       responses: { 204: { description: 'The password is set' } },
       problems: ['mailed-token-invalid', 'busy'],
     }),
-    allowAnyone(),
+    allow('POST /v1/auth/password-resets'),
     valid('json', PasswordReset),
     brake(),
     async (c) => {

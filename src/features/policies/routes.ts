@@ -39,7 +39,7 @@ export const policies = factory
       description: 'The policy without category and format is the default: for whatever no other is for.',
       responses: { 200: { description: 'A page of policies, the oldest first', schema: PolicyPage } },
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/policies'),
     valid('query', PolicyFilter),
     async (c) => answerPage<Policy>(c, await listPolicies(c.var.db, c.req.valid('query'))),
   )
@@ -54,7 +54,7 @@ export const policies = factory
       },
       problems: ['policy-exists', 'category-not-found'],
     }),
-    allow('staff'),
+    allow('POST /v1/policies'),
     valid('json', NewPolicy),
     idempotent(),
     async (c) => {
@@ -70,7 +70,7 @@ export const policies = factory
       responses: { 200: { description: 'The policy', schema: Policy, headers: { ETag: 'Its version' } } },
       problems: ['policy-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/policies/:id'),
     valid('param', IdParam),
     async (c) => {
       const policy = await getPolicy(c.var.db, c.req.valid('param'))
@@ -86,7 +86,7 @@ export const policies = factory
       responses: { 200: { description: 'The policy as it is now', schema: Policy, headers: { ETag: 'Its version' } } },
       problems: ['policy-not-found'],
     }),
-    allow('staff'),
+    allow('PATCH /v1/policies/:id'),
     valid('param', IdParam),
     ifMatch(),
     valid('json', PolicyChange),
@@ -108,7 +108,7 @@ export const policies = factory
       responses: { 204: { description: 'Removed' } },
       problems: ['policy-not-found', 'default-policy'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/policies/:id'),
     valid('param', IdParam),
     ifMatch(),
     async (c) => {
@@ -126,7 +126,7 @@ export const categories = factory
       summary: 'The categories of patron',
       responses: { 200: { description: 'A page of categories, by name', schema: CategoryPage } },
     }),
-    allow('staff'),
+    allow('GET /v1/categories'),
     valid('query', CategoryFilter),
     async (c) => answerPage<Category>(c, await listCategories(c.var.db, c.req.valid('query'))),
   )
@@ -138,7 +138,7 @@ export const categories = factory
       description: 'Idempotent. Staff put a patron into it with `PATCH /v1/users/{id}`.',
       responses: { 200: { description: 'The category', schema: Category } },
     }),
-    allow('staff'),
+    allow('PUT /v1/categories/:name'),
     valid('param', CategoryParam),
     async (c) => c.json(await putCategory(c.var.db, c.req.valid('param')), 200),
   )
@@ -152,7 +152,7 @@ export const categories = factory
       responses: { 204: { description: 'Removed' } },
       problems: ['category-not-found', 'category-in-use'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/categories/:name'),
     valid('param', CategoryParam),
     async (c) => {
       await removeCategory(c.var.db, c.req.valid('param'))

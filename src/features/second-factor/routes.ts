@@ -24,7 +24,7 @@ export const secondFactor = factory
       summary: 'My second factor',
       responses: { 200: { description: 'Whether there is one', schema: SecondFactor } },
     }),
-    allow('patron', 'staff'),
+    allow('GET /v1/users/me/second-factor'),
     async (c) => c.json(await getSecondFactor(c.var.db, c.var.actor), 200),
   )
   .post(
@@ -36,7 +36,7 @@ export const secondFactor = factory
       responses: { 201: { description: 'What the app needs, shown this once', schema: NewSecondFactor } },
       problems: ['second-factor-active'],
     }),
-    allow('patron', 'staff'),
+    allow('POST /v1/users/me/second-factor'),
     async (c) => c.json(await beginSecondFactor(c.var.db, c.var.config, c.var.actor), 201),
   )
   .put(
@@ -48,7 +48,7 @@ export const secondFactor = factory
       responses: { 200: { description: 'Recovery codes, for when the app is lost', schema: RecoveryCodes } },
       problems: ['second-factor-not-begun', 'wrong-code'],
     }),
-    allow('patron', 'staff'),
+    allow('PUT /v1/users/me/second-factor/confirmation'),
     valid('json', AppCode),
     brake(),
     async (c) => {
@@ -67,7 +67,7 @@ export const secondFactor = factory
       responses: { 201: { description: 'The new ones, shown this once', schema: RecoveryCodes } },
       problems: ['second-factor-not-begun'],
     }),
-    allow('patron', 'staff'),
+    allow('POST /v1/users/me/second-factor/recovery-codes'),
     async (c) => {
       const codes = await replaceRecoveryCodes(c.var.db, c.var.actor)
       deliverSoon(c)
@@ -82,7 +82,7 @@ export const secondFactor = factory
       responses: { 204: { description: 'Removed' } },
       problems: ['second-factor-not-begun'],
     }),
-    allow('patron', 'staff'),
+    allow('DELETE /v1/users/me/second-factor'),
     async (c) => {
       await removeSecondFactor(c.var.db, c.var.actor)
       deliverSoon(c)

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
 import packageJson from '../../../package.json' with { type: 'json' }
-import { allowAnyone } from '../../actor.ts'
+import { allow } from '../../actor.ts'
 import { factory } from '../../factory.ts'
 import { valid } from '../../input.ts'
 import { isProblemName, problem, problems, problemType } from '../../problem.ts'
@@ -41,7 +41,7 @@ export const service = (document: () => object) =>
           },
         },
       }),
-      allowAnyone(),
+      allow('GET /'),
       (c) =>
         c.json(
           { name: 'Lectern', version: packageJson.version, documentation: '/docs', openapi: '/openapi.json' },
@@ -55,7 +55,7 @@ export const service = (document: () => object) =>
         summary: 'Whether the Worker answers',
         responses: { 200: { description: 'It does', schema: Status } },
       }),
-      allowAnyone(),
+      allow('GET /healthz'),
       (c) => c.json({ status: 'ok' as const }, 200),
     )
     .get(
@@ -67,7 +67,7 @@ export const service = (document: () => object) =>
         responses: { 200: { description: 'It does', schema: Status } },
         problems: ['database-unavailable'],
       }),
-      allowAnyone(),
+      allow('GET /readyz'),
       async (c) => {
         if (Date.now() >= readyUntil) {
           await c.var.db.row(sql`select from policies limit 1`)
@@ -83,7 +83,7 @@ export const service = (document: () => object) =>
         summary: 'Which version runs',
         responses: { 200: { description: 'The version', schema: z.object({ version: z.string() }) } },
       }),
-      allowAnyone(),
+      allow('GET /version'),
       (c) => c.json({ version: packageJson.version }, 200),
     )
     .get(
@@ -93,7 +93,7 @@ export const service = (document: () => object) =>
         summary: 'Every problem there is',
         responses: { 200: { description: 'The catalogue', schema: z.object({ items: z.array(ProblemEntry) }) } },
       }),
-      allowAnyone(),
+      allow('GET /problems'),
       (c) => c.json({ items: Object.keys(problems).filter(isProblemName).map(entryOf) }, 200),
     )
     .get(
@@ -104,7 +104,7 @@ export const service = (document: () => object) =>
         responses: { 200: { description: 'The problem', schema: ProblemEntry } },
         problems: ['not-found'],
       }),
-      allowAnyone(),
+      allow('GET /problems/:name'),
       valid('param', z.object({ name: z.string().max(64) })),
       (c) => {
         const { name } = c.req.valid('param')
@@ -119,7 +119,7 @@ export const service = (document: () => object) =>
         summary: 'This document',
         responses: { 200: { description: 'OpenAPI 3.1', schema: z.looseObject({ openapi: z.string() }) } },
       }),
-      allowAnyone(),
+      allow('GET /openapi.json'),
       (c) => c.json(document(), 200, { 'cache-control': 'public, max-age=300' }),
     )
     .get(
@@ -129,7 +129,7 @@ export const service = (document: () => object) =>
         summary: 'This document, to read and to try',
         responses: { 200: { description: 'A page', schema: z.string(), mediaType: 'text/html' } },
       }),
-      allowAnyone(),
+      allow('GET /docs'),
       (c) => c.html(docsPage, 200, { 'content-security-policy': docsPolicy, 'cache-control': 'public, max-age=300' }),
     )
     .get(
@@ -140,7 +140,7 @@ export const service = (document: () => object) =>
         responses: { 200: { description: 'The part', schema: z.string(), mediaType: '*/*' } },
         problems: ['not-found'],
       }),
-      allowAnyone(),
+      allow('GET /docs/:file'),
       valid('param', z.object({ file: z.enum(['start.js', 'swagger-ui.css', 'swagger-ui-bundle.js']) })),
       async (c) => {
         const { file } = c.req.valid('param')

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Db } from '../../db/client.ts'
 import { sessions } from '../../db/schema.ts'
 import { unsealOptional } from '../../personal-data.ts'
 import type { Session } from './schema.ts'
@@ -8,7 +8,7 @@ import type { Session } from './schema.ts'
 export async function listSessions(
   db: Db,
   config: Config,
-  { userId, sessionId }: Actor,
+  { userId, sessionId }: { userId: string; sessionId: string },
 ): Promise<{ items: Session[] }> {
   const { items } = await db.one<{ items: Session[] }>(sql`
     select json_build_object('items', json_agg(

@@ -1,4 +1,4 @@
-import { allow, allowAnyone } from '../../actor.ts'
+import { allow } from '../../actor.ts'
 import { brake } from '../../brake.ts'
 import { clientAddress } from '../../client-address.ts'
 import { factory } from '../../factory.ts'
@@ -31,7 +31,7 @@ export const sessions = factory
         'busy',
       ],
     }),
-    allowAnyone(),
+    allow('POST /v1/sessions'),
     valid('json', NewSession),
     brake(),
     async (c) => {
@@ -51,7 +51,7 @@ export const sessions = factory
       responses: { 200: { description: 'The new pair', schema: Tokens } },
       problems: ['refresh-token-invalid', 'refresh-token-reused', 'account-suspended'],
     }),
-    allowAnyone(),
+    allow('POST /v1/sessions/refresh'),
     valid('json', Refresh),
     async (c) => c.json(await refresh(c.var.db, c.var.config, c.req.valid('json')), 200),
   )
@@ -62,16 +62,19 @@ export const sessions = factory
       summary: 'Where I am logged in',
       responses: { 200: { description: 'My sessions, the last used first', schema: SessionList } },
     }),
-    allow('patron', 'staff'),
-    async (c) => c.json(await listSessions(c.var.db, c.var.config, c.var.actor), 200),
+    allow('GET /v1/sessions'),
+    async (c) =>
+      c.json(
+        await listSessions(c.var.db, c.var.config, { userId: c.var.owner, sessionId: c.var.actor.sessionId }),
+        200,
+      ),
   )
   .delete(
     '/current',
     describeRoute({ tag, summary: 'Log out', responses: { 204: { description: 'Logged out' } } }),
-    allow('patron', 'staff'),
+    allow('DELETE /v1/sessions/current'),
     async (c) => {
-      const { userId, sessionId } = c.var.actor
-      await endSession(c.var.db, { userId, id: sessionId })
+      await endSession(c.var.db, { userId: c.var.owner, id: c.var.actor.sessionId })
       return c.body(null, 204)
     },
   )
@@ -83,10 +86,10 @@ export const sessions = factory
       responses: { 204: { description: 'Ended' } },
       problems: ['session-not-found'],
     }),
-    allow('patron', 'staff'),
+    allow('DELETE /v1/sessions/:id'),
     valid('param', IdParam),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.actor.userId, id: c.req.valid('param').id })
+      await endSession(c.var.db, { userId: c.var.owner, ...c.req.valid('param') })
       return c.body(null, 204)
     },
   )

@@ -6,6 +6,8 @@ import { emailHash } from '../../keyed-hash.ts'
 import { newMailedToken } from '../mailed-tokens/mailed-token.ts'
 import { seal } from '../../personal-data.ts'
 import { sha256 } from '../../sha256.ts'
+import { getUser } from './queries.ts'
+import type { User } from './schema.ts'
 
 /** The message that asks whoever owns an address to confirm it. */
 type Question = { tokenHash: SQL; messageId: string; content: string }
@@ -26,6 +28,18 @@ export async function confirmationOf(
 ): Promise<Confirmation> {
   const sealed = await seal(config, { column: 'users.email', row: userId }, email)
   return { email: sealed, hash: bytea(await emailHash(config, email)), ...(await newQuestion(config)) }
+}
+
+/** The new address waits until it is confirmed. */
+export async function changeEmail(
+  db: Db,
+  config: Config,
+  { userId, email }: { userId: string; email: string },
+): Promise<User> {
+  const { email: sealed, hash, tokenHash, messageId, content } = await confirmationOf(config, { userId, email })
+  const changing = db.after(sql`
+    select change_email(${userId}, ${sealed}, ${hash}, ${tokenHash}, ${messageId}, ${content})`)
+  return getUser(changing, config, { userId })
 }
 
 /** Sends the message once more. Throws 'nothing-to-confirm'. */

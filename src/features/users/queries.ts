@@ -89,14 +89,12 @@ export async function getUser(db: Db, config: Config, { userId }: { userId: stri
   return reveal(config, user)
 }
 
-type AnyChange = Omit<OwnChange, 'email'> & UserChange
-
-/** Throws 'username-taken', 'category-not-found', 'user-not-found'. A new address waits for its confirmation. A history that is turned off is forgotten in the same
+/** Throws 'username-taken', 'category-not-found', 'user-not-found'. A history that is turned off is forgotten in the same
  *  transaction. */
 export async function changeUser(
   db: Db,
   config: Config,
-  { userId, change, confirmation }: { userId: string; change: AnyChange; confirmation?: Confirmation },
+  { userId, change }: { userId: string; change: OwnChange & UserChange },
 ): Promise<User> {
   const { username, name, phone, address, keepHistory, role, category, expiresAt } = change
   const personal = { name, phone, address }
@@ -114,14 +112,9 @@ export async function changeUser(
     ...(expiresAt === undefined ? [] : [sql`expires_at = ${expiresAt}`]),
     ...sealed.flat(),
   ]
-  let before = db
-  if (keepHistory !== undefined) before = before.after(sql`select set_history(${userId}, ${keepHistory})`)
-  if (confirmation) before = before.after(changeEmail(userId, confirmation))
-  return reveal(config, await changed(before, { userId, assignments }))
+  const history = keepHistory === undefined ? db : db.after(sql`select set_history(${userId}, ${keepHistory})`)
+  return reveal(config, await changed(history, { userId, assignments }))
 }
-
-const changeEmail = (userId: string, { email, hash, tokenHash, messageId, content }: Confirmation) =>
-  sql`select change_email(${userId}, ${email}, ${hash}, ${tokenHash}, ${messageId}, ${content})`
 
 export async function suspendUser(
   db: Db,

@@ -1,4 +1,4 @@
-import { allow, allowAnyone } from '../../actor.ts'
+import { allow } from '../../actor.ts'
 import { factory } from '../../factory.ts'
 import { idempotent } from '../../idempotency.ts'
 import { IdParam, valid } from '../../input.ts'
@@ -7,12 +7,21 @@ import { problem } from '../../problem.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { brake } from '../../brake.ts'
 import { deliverSoon } from '../../mail/deliver.ts'
-import { changeOwn } from './change-own.ts'
 import { changePassword } from './change-password.ts'
-import { askAgain } from './confirm-email.ts'
+import { askAgain, changeEmail } from './confirm-email.ts'
 import { changeUser, getUser, listUsers, reinstateUser, suspendUser } from './queries.ts'
 import { register } from './register.ts'
-import { NewUser, OwnChange, PasswordChange, Suspension, User, UserChange, UserFilter, UserPage } from './schema.ts'
+import {
+  EmailChange,
+  NewUser,
+  OwnChange,
+  PasswordChange,
+  Suspension,
+  User,
+  UserChange,
+  UserFilter,
+  UserPage,
+} from './schema.ts'
 
 const tag = 'Users'
 
@@ -33,7 +42,7 @@ export const users = factory
       responses: { 201: { description: 'Registered', schema: User } },
       problems: ['username-taken', 'busy'],
     }),
-    allowAnyone(),
+    allow('POST /v1/users'),
     valid('json', NewUser),
     brake(),
     idempotent({ secrets: ['password'] }),
@@ -50,31 +59,28 @@ export const users = factory
       summary: 'Find users',
       responses: { 200: { description: 'A page of users, the oldest first', schema: UserPage } },
     }),
-    allow('staff'),
+    allow('GET /v1/users'),
     valid('query', UserFilter),
     async (c) => answerPage<User>(c, await listUsers(c.var.db, c.var.config, c.req.valid('query'))),
   )
   .get(
     '/me',
     describeRoute({ tag, summary: 'My account', responses: { 200: { description: 'My account', schema: User } } }),
-    allow('patron', 'staff'),
-    async (c) => c.json(await getUser(c.var.db, c.var.config, c.var.actor), 200),
+    allow('GET /v1/users/me'),
+    async (c) => c.json(await getUser(c.var.db, c.var.config, { userId: c.var.owner }), 200),
   )
   .patch(
     '/me',
     describeRoute({
       tag,
-      summary: 'Change my username, how I am reached, or whether I keep a history',
+      summary: 'Change my username, my name, phone or address, or whether I keep a history',
       responses: { 200: { description: 'My account as it is now', schema: User } },
       problems: ['username-taken'],
     }),
-    allow('patron', 'staff'),
+    allow('PATCH /v1/users/me'),
     valid('json', OwnChange),
-    async (c) => {
-      const user = await changeOwn(c.var.db, c.var.config, { userId: c.var.actor.userId, change: c.req.valid('json') })
-      deliverSoon(c)
-      return c.json(user, 200)
-    },
+    async (c) =>
+      c.json(await changeUser(c.var.db, c.var.config, { userId: c.var.owner, change: c.req.valid('json') }), 200),
   )
   .put(
     '/me/password',
@@ -85,13 +91,32 @@ export const users = factory
       responses: { 204: { description: 'Changed' } },
       problems: ['wrong-password', 'too-many-attempts', 'busy'],
     }),
-    allow('patron', 'staff'),
+    allow('PUT /v1/users/me/password'),
     valid('json', PasswordChange),
     brake(),
     async (c) => {
       await changePassword(c.var.db, c.var.config, { actor: c.var.actor, ...c.req.valid('json') })
       deliverSoon(c)
       return c.body(null, 204)
+    },
+  )
+  .put(
+    '/me/email',
+    describeRoute({
+      tag,
+      summary: 'Change my email address',
+      description:
+        'The new one waits until it is confirmed with the code in the message that is sent there; the old one stays in force until then, and is told.',
+      responses: { 200: { description: 'My account as it is now', schema: User } },
+    }),
+    allow('PUT /v1/users/me/email'),
+    valid('json', EmailChange),
+    brake(),
+    async (c) => {
+      const { email } = c.req.valid('json')
+      const user = await changeEmail(c.var.db, c.var.config, { userId: c.var.owner, email })
+      deliverSoon(c)
+      return c.json(user, 200)
     },
   )
   .post(
@@ -103,10 +128,10 @@ export const users = factory
       responses: { 202: { description: 'It is sent, unless there were too many' } },
       problems: ['nothing-to-confirm'],
     }),
-    allow('patron', 'staff'),
+    allow('POST /v1/users/me/email-confirmations'),
     brake(),
     async (c) => {
-      await askAgain(c.var.db, c.var.config, c.var.actor)
+      await askAgain(c.var.db, c.var.config, { userId: c.var.owner })
       deliverSoon(c)
       return c.body(null, 202)
     },
@@ -119,7 +144,7 @@ export const users = factory
       responses: { 200: { description: 'The user', schema: User } },
       problems: ['user-not-found'],
     }),
-    allow('staff'),
+    allow('GET /v1/users/:id'),
     valid('param', IdParam),
     async (c) => c.json(await getUser(c.var.db, c.var.config, { userId: c.req.valid('param').id }), 200),
   )
@@ -132,7 +157,7 @@ export const users = factory
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found', 'category-not-found', 'own-account'],
     }),
-    allow('staff'),
+    allow('PATCH /v1/users/:id'),
     valid('param', IdParam),
     valid('json', UserChange),
     async (c) => {
@@ -151,7 +176,7 @@ export const users = factory
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found', 'own-account'],
     }),
-    allow('staff'),
+    allow('PUT /v1/users/:id/suspension'),
     valid('param', IdParam),
     valid('json', Suspension),
     async (c) => {
@@ -168,7 +193,7 @@ export const users = factory
       responses: { 200: { description: 'The user as it is now', schema: User } },
       problems: ['user-not-found'],
     }),
-    allow('staff'),
+    allow('DELETE /v1/users/:id/suspension'),
     valid('param', IdParam),
     async (c) => c.json(await reinstateUser(c.var.db, c.var.config, { userId: c.req.valid('param').id }), 200),
   )

@@ -98,10 +98,6 @@ const personal = {
 export const OwnChange = z
   .strictObject({
     username: Username.optional(),
-    email: Email.optional().meta({
-      description:
-        'Waits until it is confirmed by the message that is sent to it; until then the old one stays in force',
-    }),
     ...personal,
     keepHistory: z
       .boolean()
@@ -111,6 +107,8 @@ export const OwnChange = z
   .refine(...changesSomething)
   .meta({ id: 'OwnChange' })
 export type OwnChange = z.infer<typeof OwnChange>
+
+export const EmailChange = z.strictObject({ email: Email }).meta({ id: 'EmailChange' })
 
 export const PasswordChange = z
   .strictObject({ currentPassword: Password, newPassword: NewPassword })

@@ -1,0 +1,126 @@
+import { problem } from './problem.ts'
+
+/** What a role may touch: its user's own, or everybody's. A role that is not named may not. What is dangerous in the wrong
+ *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. */
+export type Rule = 'anyone' | { patron?: Whose; staff?: Whose; fresh?: true }
+type Whose = 'own' | 'all'
+
+/** Who may do what: the whole of it. `allow()` applies these rules and holds none of its own; the app does not start when a
+ *  route has no rule here, or a rule no route. */
+export const access = {
+  'GET /': 'anyone',
+  'GET /healthz': 'anyone',
+  'GET /readyz': 'anyone',
+  'GET /version': 'anyone',
+  'GET /problems': 'anyone',
+  'GET /problems/:name': 'anyone',
+  'GET /openapi.json': 'anyone',
+  'GET /docs': 'anyone',
+  'GET /docs/:file': 'anyone',
+
+  'POST /v1/users': 'anyone',
+  'GET /v1/users': { staff: 'all' },
+  'GET /v1/users/me': { patron: 'own', staff: 'own' },
+  'PATCH /v1/users/me': { patron: 'own', staff: 'own' },
+  'PUT /v1/users/me/password': { patron: 'own', staff: 'own' },
+  'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true },
+  'POST /v1/users/me/email-confirmations': { patron: 'own', staff: 'own' },
+  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own' },
+  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
+  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
+  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own' },
+  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true },
+  'GET /v1/users/:id': { staff: 'all' },
+  'PATCH /v1/users/:id': { staff: 'all', fresh: true },
+  'PUT /v1/users/:id/suspension': { staff: 'all', fresh: true },
+  'DELETE /v1/users/:id/suspension': { staff: 'all', fresh: true },
+
+  'POST /v1/auth/email-confirmations': 'anyone',
+  'POST /v1/auth/password-reset-requests': 'anyone',
+  'POST /v1/auth/password-resets': 'anyone',
+
+  'POST /v1/sessions': 'anyone',
+  'POST /v1/sessions/refresh': 'anyone',
+  'GET /v1/sessions': { patron: 'own', staff: 'own' },
+  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own' },
+  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own' },
+
+  'GET /v1/books': 'anyone',
+  'POST /v1/books': { staff: 'all' },
+  'GET /v1/books/isbn/:isbn': 'anyone',
+  'GET /v1/books/:id': 'anyone',
+  'PATCH /v1/books/:id': { staff: 'all' },
+  'DELETE /v1/books/:id': { staff: 'all' },
+  'GET /v1/books/:id/copies': { staff: 'all' },
+  'POST /v1/books/:id/copies': { staff: 'all' },
+  'GET /v1/books/:id/eligibility': { patron: 'own', staff: 'all' },
+
+  'GET /v1/copies/:id': { staff: 'all' },
+  'PATCH /v1/copies/:id': { staff: 'all' },
+  'DELETE /v1/copies/:id': { staff: 'all' },
+  'PUT /v1/copies/:id/loss': { staff: 'all' },
+  'DELETE /v1/copies/:id/loss': { staff: 'all' },
+  'POST /v1/check-ins': { staff: 'all' },
+
+  'POST /v1/loans': { patron: 'own', staff: 'all' },
+  'GET /v1/loans': { patron: 'own', staff: 'all' },
+  'GET /v1/loans/:id': { patron: 'own', staff: 'all' },
+  'PUT /v1/loans/:id/return': { patron: 'own', staff: 'all' },
+  'POST /v1/loans/:id/renewals': { patron: 'own', staff: 'all' },
+  'PUT /v1/loans/:id/claimed-return': { staff: 'all' },
+  'DELETE /v1/loans/:id/claimed-return': { staff: 'all' },
+
+  'POST /v1/holds': { patron: 'own', staff: 'all' },
+  'GET /v1/holds': { patron: 'own', staff: 'all' },
+  'GET /v1/holds/:id': { patron: 'own', staff: 'all' },
+  'DELETE /v1/holds/:id': { patron: 'own', staff: 'all' },
+  'PUT /v1/holds/:id/suspension': { patron: 'own', staff: 'all' },
+  'DELETE /v1/holds/:id/suspension': { patron: 'own', staff: 'all' },
+  'PUT /v1/holds/:id/position': { staff: 'all' },
+
+  'POST /v1/fees': { staff: 'all' },
+  'GET /v1/fees': { patron: 'own', staff: 'all' },
+  'GET /v1/fees/:id': { patron: 'own', staff: 'all' },
+  'POST /v1/fees/:id/payments': { staff: 'all' },
+  'POST /v1/fees/:id/waivers': { staff: 'all' },
+
+  'POST /v1/blocks': { staff: 'all' },
+  'GET /v1/blocks': { patron: 'own', staff: 'all' },
+  'DELETE /v1/blocks/:id': { staff: 'all' },
+
+  'GET /v1/events': { staff: 'all' },
+
+  'GET /v1/policies': { patron: 'all', staff: 'all' },
+  'POST /v1/policies': { staff: 'all' },
+  'GET /v1/policies/:id': { patron: 'all', staff: 'all' },
+  'PATCH /v1/policies/:id': { staff: 'all' },
+  'DELETE /v1/policies/:id': { staff: 'all' },
+  'GET /v1/categories': { staff: 'all' },
+  'PUT /v1/categories/:name': { staff: 'all' },
+  'DELETE /v1/categories/:name': { staff: 'all' },
+
+  'GET /v1/library': 'anyone',
+  'PATCH /v1/library': { staff: 'all' },
+  'GET /v1/library/days': 'anyone',
+  'PUT /v1/library/days/:day': { staff: 'all' },
+  'DELETE /v1/library/days/:day': { staff: 'all' },
+} as const satisfies Record<string, Rule>
+
+type Access = typeof access
+export type RouteName = keyof Access
+export type OpenRoute = { [Name in RouteName]: Access[Name] extends 'anyone' ? Name : never }[RouteName]
+export type ClosedRoute = Exclude<RouteName, OpenRoute>
+
+/** Whose things a request may touch: those of the user with this id; null: everybody's. */
+export type Owner = string | null
+
+/** The owner as far as a rule alone tells it. */
+export type OwnerOf<Name extends ClosedRoute> = OwnerFor<Access[Name][keyof Access[Name] & ('patron' | 'staff')]>
+type OwnerFor<Given> = Given extends 'own' ? string : null
+
+/** The user who is meant, whose own it is if nobody is named. Throws 'forbidden' for whoever names a user and may touch
+ *  their own only. */
+export function ownerNamed(owner: Owner, userId: string | undefined): Owner {
+  if (owner !== null && userId !== undefined) throw problem('forbidden')
+  return owner ?? userId ?? null
+}
