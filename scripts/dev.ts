@@ -140,6 +140,8 @@ async function start(options: Options, life: Lifetime): Promise<string | undefin
     DATABASE_URL: postgres.urlOf(database),
     DATABASE_ENDPOINT: endpoint.url,
     ACCESS_TOKEN_KEYS: await accessTokenKeys(),
+    SECURITY_CONTACT: 'mailto:security@localhost',
+    SECURITY_EXPIRES: new Date(Date.now() + 180 * 86_400_000).toISOString(),
   }
   await writeVariables(variables)
 

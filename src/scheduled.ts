@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from './config.ts'
 import { openDb } from './db/client.ts'
+import { noticeSecurityTxt } from './features/service/security-txt.ts'
 import { log } from './log.ts'
 
 /** At most so many batches of a kind a run; the next run goes on. */
@@ -21,6 +22,7 @@ export const tasks = [
 
 /** Runs every task, also when one before it failed; throws then, at the end. */
 export async function runTasks(config: Config): Promise<void> {
+  noticeSecurityTxt(config)
   const failures: unknown[] = []
   for (const task of tasks) await inBatches(config, task).catch((error: unknown) => failures.push(error))
   if (failures.length > 0) throw new AggregateError(failures, 'scheduled tasks failed')

@@ -49,6 +49,9 @@ const matrix: Record<'anyone' | 'patrons and staff' | 'staff', Record<string, As
     'GET /v1/books/:id': {},
     'GET /v1/library': {},
     'GET /v1/library/days': {},
+    'GET /.well-known/security.txt': {},
+    'POST /v1/auth/password-check': { body: {} },
+    'GET /v1/security/guidance': {},
   },
   'patrons and staff': {
     'GET /v1/users/me': {},

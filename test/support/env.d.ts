@@ -4,5 +4,6 @@ declare namespace Cloudflare {
   interface Env {
     DATABASE_ENDPOINT: string
     LABORATORY: string
+    RANGE_API: string
   }
 }

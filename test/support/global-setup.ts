@@ -7,12 +7,14 @@ import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort, startPostgres } from '../../scripts/local/postgres.ts'
 import { newFaults } from '../local/faults.ts'
 import { startLaboratory } from '../local/laboratory.ts'
+import { startRangeApi } from '../local/range-api.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     databaseUrl: string
     databaseEndpoint: string
     laboratory: string
+    rangeApi: string
   }
 }
 
@@ -35,7 +37,10 @@ export default async function setup(project: TestProject) {
   project.provide('databaseUrl', databaseUrl)
   project.provide('databaseEndpoint', endpoint.url)
   project.provide('laboratory', laboratory.url)
+  const rangeApi = await startRangeApi()
+  project.provide('rangeApi', rangeApi.url)
   return async () => {
+    await rangeApi.stop()
     await laboratory.stop()
     await endpoint.stop()
     await postgres.stop()

@@ -3,9 +3,10 @@ import { changesSomething, line, moment } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 import { timestamp } from '../../timestamp.ts'
 import { CategoryName } from '../policies/schema.ts'
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, passwordFaults } from './password-faults.ts'
 
 /** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
-const Username = z
+export const Username = z
   .string()
   .max(32)
   .regex(
@@ -15,7 +16,7 @@ const Username = z
   .meta({ example: 'ada.lovelace', description: 'Unique without regard to case' })
 
 /** RFC 5321 allows 254 characters in a path. */
-const Email = z
+export const Email = z
   .string()
   .max(254)
   .regex(
@@ -24,19 +25,22 @@ const Email = z
   )
   .meta({ example: 'ada@example.org', description: 'Unique without regard to case' })
 
-/** NIST SP 800-63B asks for at least 64 to be allowed; scrypt is fed at most 128. */
+/** What else speaks against one is found when all of the account is known: password-faults.ts. */
 const NewPassword = z
   .string()
-  .min(12, 'is shorter than 12 characters')
-  .max(128, 'is longer than 128 characters')
+  .min(PASSWORD_LENGTH_MIN, passwordFaults['too-short'])
+  .max(PASSWORD_LENGTH_MAX, passwordFaults['too-long'])
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'holds broken text')
-  .meta({ description: '12 or more characters; no rules of composition', example: 'seven quiet herons wade' })
+  .meta({
+    description: `${PASSWORD_LENGTH_MIN} or more characters; no rules of composition`,
+    example: 'seven quiet herons wade',
+  })
 
 /** A password to compare: whatever it was, bounded. */
 export const Password = z
   .string()
   .min(1)
-  .max(128)
+  .max(PASSWORD_LENGTH_MAX)
   .refine((value) => value.isWellFormed(), 'holds broken text')
   .meta({ example: 'seven quiet herons wade' })
 
