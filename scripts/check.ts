@@ -15,6 +15,8 @@ const checks: [name: string, command: string, ...args: string[]][] = [
   ['bindings', 'wrangler', 'types', '--check'],
   ['migrations', 'node', 'scripts/check-migrations.ts'],
   ['OpenAPI', 'node', 'scripts/check-openapi.ts'],
+  ['security.txt', 'node', 'scripts/check-security-txt.ts'],
+  ['guidance', 'node', 'scripts/write-guidance.ts', '--check'],
   ['bundle', 'wrangler', 'deploy', '--dry-run', '--outdir', outdir],
 ]
 

@@ -146,6 +146,8 @@ async function start(options: Options, life: Lifetime): Promise<string | undefin
     MAILER: 'log',
     MAIL_FROM: 'library@localhost.test',
     ...secrets,
+    SECURITY_CONTACT: 'mailto:security@localhost',
+    SECURITY_EXPIRES: new Date(Date.now() + 180 * 86_400_000).toISOString(),
   }
   await writeVariables(variables)
 

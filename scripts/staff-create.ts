@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline/promises'
 import { parseArgs, parseEnv } from 'node:util'
 import { readConfig } from '../src/config.ts'
 import { openDb } from '../src/db/client.ts'
-import { findPasswordFault, hashPassword } from '../src/features/users/password.ts'
+import { hashPassword } from '../src/features/users/password.ts'
+import { listPasswordFaults, PASSWORD_ADVICE, PASSWORD_LENGTH_MIN } from '../src/features/users/password-faults.ts'
 import { createUser } from '../src/features/users/queries.ts'
 import { NewUser } from '../src/features/users/schema.ts'
 import { scriptSettings, secretsFrom } from './local/secrets.ts'
@@ -23,7 +24,7 @@ async function main() {
     options: { username: { type: 'string' }, email: { type: 'string' }, ask: { type: 'boolean', default: false } },
   })
   const password = values.ask
-    ? await ask('Password (12 or more characters; it is shown as you type): ')
+    ? await ask(`Password (${PASSWORD_LENGTH_MIN} or more characters; it is shown as you type): `)
     : makePassword()
   const parsed = NewUser.safeParse({ username: values.username, email: values.email, password })
   if (!parsed.success) {
@@ -32,8 +33,10 @@ async function main() {
     )
   }
   const { username, email } = parsed.data
-  const fault = findPasswordFault(password, [username, email])
-  if (fault !== null) throw new Error(`The password ${fault}.`)
+  const faults = listPasswordFaults({ password, username, email, isBreached: false })
+  if (faults.length > 0) {
+    throw new Error(`The password ${faults.map(({ detail }) => detail).join(' and ')}. ${PASSWORD_ADVICE}`)
+  }
 
   const config = readConfig({
     ...scriptSettings,

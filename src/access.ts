@@ -15,6 +15,7 @@ export const access = {
   'GET /problems': 'anyone',
   'GET /problems/:name': 'anyone',
   'GET /openapi.json': 'anyone',
+  'GET /.well-known/security.txt': 'anyone',
   'GET /docs': 'anyone',
   'GET /docs/:file': 'anyone',
 
@@ -38,6 +39,8 @@ export const access = {
   'POST /v1/auth/email-confirmations': 'anyone',
   'POST /v1/auth/password-reset-requests': 'anyone',
   'POST /v1/auth/password-resets': 'anyone',
+  'POST /v1/auth/password-check': 'anyone',
+  'GET /v1/security/guidance': 'anyone',
 
   'POST /v1/sessions': 'anyone',
   'POST /v1/sessions/refresh': 'anyone',

@@ -1,4 +1,5 @@
 import { access } from './access.ts'
+import { auth, security } from './features/auth/routes.ts'
 import { blocks } from './features/blocks/routes.ts'
 import { books } from './features/books/routes.ts'
 import { checkIns } from './features/check-ins/routes.ts'
@@ -34,6 +35,8 @@ const routed = app
   .route('/v1/users', users)
   .route('/v1/auth', mailedTokens)
   .route('/v1/sessions', sessions)
+  .route('/v1/auth', auth)
+  .route('/v1/security', security)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)
   .route('/v1/books', eligibilityForBook)

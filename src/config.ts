@@ -130,6 +130,27 @@ const CorsOrigins = z.string().transform((value, context) => {
 /** As much of the bindings' types as is used here; scripts are compiled without those of the Workers' runtime. */
 type MailBinding = { send: (mail: { from: string; to: string; subject: string; text: string }) => Promise<unknown> }
 type BrakeBinding = { limit: (options: { key: string }) => Promise<{ success: boolean }> }
+/** The range API of Have I Been Pwned. No other is asked about passwords in production. */
+const BREACHED_PASSWORDS_API = 'https://api.pwnedpasswords.com/range/'
+
+const isBreachedPasswordsUrl = (value: string) => {
+  const url = parseUrl(value)
+  if (value === BREACHED_PASSWORDS_API) return true
+  return url?.protocol === 'http:' && isLoopback(url) && url.href === value && value.endsWith('/')
+}
+
+/** As it is written into security.txt: one line. */
+const SecurityContact = z
+  .string()
+  .max(320)
+  .refine((value) => {
+    const url = parseUrl(value)
+    if (url?.protocol === 'mailto:') return /^mailto:[A-Za-z0-9.!#$&'*+/=^_`{|}~-]+@[A-Za-z0-9.-]+$/.test(value)
+    return url?.protocol === 'https:' && url.href === value
+  }, 'is neither mailto: with an address nor an https URL')
+
+const hostOfContact = (value: string) =>
+  value.startsWith('mailto:') ? (value.split('@')[1] ?? '') : new URL(value).hostname
 
 const Environment = z
   .object({
@@ -164,6 +185,18 @@ const Environment = z
       .regex(/^([4-9]|1[0-5])$/, 'is not a whole number from 4 to 15')
       .transform(Number)
       .default(SCRYPT_LN),
+    /** Who hears of a weakness, in security.txt; outside production it may be missing. */
+    SECURITY_CONTACT: SecurityContact.optional(),
+    /** When security.txt ends. A moment that has passed is no fault: what it says is then not served. */
+    SECURITY_EXPIRES: z.iso.datetime({ offset: true, error: 'is not a moment of RFC 3339' }).optional(),
+    /** Empty: passwords are not compared with those in stolen data. */
+    BREACHED_PASSWORDS: z
+      .string()
+      .refine(
+        (value) => value === '' || isBreachedPasswordsUrl(value),
+        `is neither empty nor ${BREACHED_PASSWORDS_API}`,
+      )
+      .default(''),
   })
   .superRefine((env, context) => {
     if (context.issues.length > 0) return
@@ -184,6 +217,12 @@ const Environment = z
       refuse('DATABASE_URL', `holds a password that is an example or under ${DATABASE_PASSWORD_MIN} characters`)
     }
     if (env.PASSWORD_SCRYPT_LN < SCRYPT_LN) refuse('PASSWORD_SCRYPT_LN', `is under ${SCRYPT_LN} in production`)
+    const { SECURITY_CONTACT: contact, SECURITY_EXPIRES: expires, BREACHED_PASSWORDS: breached } = env
+    if (contact === undefined) refuse('SECURITY_CONTACT', 'is missing')
+    else if (isExampleHost(hostOfContact(contact))) refuse('SECURITY_CONTACT', 'is still the example')
+    if (expires === undefined) refuse('SECURITY_EXPIRES', 'is missing')
+    if (breached !== '' && breached !== BREACHED_PASSWORDS_API)
+      refuse('BREACHED_PASSWORDS', `is not ${BREACHED_PASSWORDS_API}`)
   })
 
 export type Config = ReturnType<typeof readConfig>
@@ -230,6 +269,9 @@ export function readConfig(env: object) {
     appUrl: values.APP_URL,
     brake: values.BRAKE,
     passwordScryptLn: values.PASSWORD_SCRYPT_LN,
+    securityContact: values.SECURITY_CONTACT ?? null,
+    securityExpires: values.SECURITY_EXPIRES ?? null,
+    breachedPasswordsUrl: values.BREACHED_PASSWORDS === '' ? null : values.BREACHED_PASSWORDS,
   }
 }
 

@@ -74,12 +74,14 @@ const standardHeaders = secureHeaders({
   permissionsPolicy: { camera: [], geolocation: [], microphone: [] },
 })
 
-/** On every answer. What a handler has said of its own policy or caching stays. */
+/** On every answer. What a handler has said of its own policy or caching stays. Each says that it depends on the origin,
+ *  or a cache would hand one of them out without the header that lets a listed origin read it. */
 export const headers = factory.createMiddleware(async (c, next) => {
   await standardHeaders(c, next)
   const { headers: answer } = c.res
   if (!answer.has('content-security-policy')) answer.set('content-security-policy', POLICY)
   if (!answer.has('cache-control')) answer.set('cache-control', 'no-store')
+  if (!/\borigin\b/i.test(answer.get('vary') ?? '')) answer.append('vary', 'Origin')
 })
 
 export const onlyHttps = factory.createMiddleware(async (c, next) => {
@@ -100,16 +102,15 @@ export const boundedBody = bodyLimit({
 })
 
 const crossOrigin = cors({
-  origin: (origin, c) => (c.get('config').corsOrigins.includes(origin) ? origin : null),
+  origin: (origin) => origin,
   allowMethods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
   allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match'],
   exposeHeaders: ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
   maxAge: PREFLIGHT_SECONDS,
 })
 
-/** Browsers of the origins on the list, and no others, may read answers. Every answer says that it depends on that, or
- *  a cache would hand out one without its header. */
+/** Browsers of the origins on the list may read answers. The others get no header about it, not even which there are. */
 export const allowListedOrigins = factory.createMiddleware((c, next) => {
-  c.header('vary', 'Origin')
-  return c.req.header('origin') === undefined ? next() : crossOrigin(c, next)
+  const origin = c.req.header('origin')
+  return origin !== undefined && c.var.config.corsOrigins.includes(origin) ? crossOrigin(c, next) : next()
 })

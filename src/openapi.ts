@@ -37,6 +37,7 @@ export function describeApi(routes: Route[]) {
       'Events',
       'Users',
       'Sessions',
+      'Security',
       'Service',
     ].map((name) => ({ name })),
     components: {

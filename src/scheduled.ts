@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from './config.ts'
 import { type Db, openDb } from './db/client.ts'
+import { noticeSecurityTxt } from './features/service/security-txt.ts'
 import { log } from './log.ts'
 import { deliverMail } from './mail/deliver.ts'
 import { reEncrypt } from './re-encrypt.ts'
@@ -31,6 +32,7 @@ const chores = [
 
 /** Runs every task, also when one before it failed; throws then, at the end. */
 export async function runTasks(config: Config): Promise<void> {
+  noticeSecurityTxt(config)
   const failures: unknown[] = []
   const db = openDb({ config, onRoundTrip: () => undefined })
   const all: Chore[] = [

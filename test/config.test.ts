@@ -19,6 +19,8 @@ const production = (change: Environment = {}): Environment => ({
   CORS_ORIGINS: 'https://app.town.test',
   DATABASE_URL: `postgresql://lectern_app:${DATABASE_PASSWORD}@db.town.test/library?sslmode=require`,
   ACCESS_TOKEN_KEYS: `k1:${randomKey()},k0:${randomKey()}`,
+  SECURITY_CONTACT: 'mailto:security@town.test',
+  SECURITY_EXPIRES: '2099-01-01T00:00:00Z',
   ...change,
 })
 
@@ -74,9 +76,12 @@ describe('an environment that is right', () => {
     expect(await response.json()).toEqual({ status: 'ok' })
   })
 
-  test.each(['CORS_ORIGINS', 'PASSWORD_SCRYPT_LN', 'DATABASE_ENDPOINT'])('may leave out %s', async (key) => {
-    expect((await health(without(key))).status).toBe(200)
-  })
+  test.each(['CORS_ORIGINS', 'PASSWORD_SCRYPT_LN', 'DATABASE_ENDPOINT', 'BREACHED_PASSWORDS'])(
+    'may leave out %s',
+    async (key) => {
+      expect((await health(without(key))).status).toBe(200)
+    },
+  )
 
   test.each([
     ['no origins', { CORS_ORIGINS: '' }],
@@ -85,6 +90,10 @@ describe('an environment that is right', () => {
     ['an https endpoint', { DATABASE_ENDPOINT: 'https://api.town.test/sql' }],
     ['one key', { ACCESS_TOKEN_KEYS: `k1:${randomKey()}` }],
     ['long keys', { ACCESS_TOKEN_KEYS: `k1:${randomKey(64)}, k0:${randomKey(128)}` }],
+    ['a page as the contact', { SECURITY_CONTACT: 'https://town.test/security?lang=en' }],
+    ['a date that has passed', { SECURITY_EXPIRES: '2020-01-01T00:00:00+01:00' }],
+    ['no comparison with stolen passwords', { BREACHED_PASSWORDS: '' }],
+    ['the comparison with stolen passwords', { BREACHED_PASSWORDS: 'https://api.pwnedpasswords.com/range/' }],
     ['a port in PUBLIC_URL', { PUBLIC_URL: 'https://books.town.test:8443' }],
   ])('may have %s', async (_, change) => {
     const response = await health(production(change))
@@ -96,6 +105,14 @@ describe('an environment that is right', () => {
     expect((await health(production(change), 'http://localhost:8787')).status).toBe(200)
   })
 
+  test.each([
+    { SECURITY_CONTACT: undefined, SECURITY_EXPIRES: undefined },
+    { SECURITY_CONTACT: 'mailto:security@library.example' },
+    { BREACHED_PASSWORDS: 'http://127.0.0.1:4444/range/' },
+  ])('may have %o outside production', async (change) => {
+    expect((await health(production({ ENVIRONMENT: 'test', ...change }))).status).toBe(200)
+  })
+
   test.each(['http://127.0.0.1:4444/sql', 'http://localhost:4444/sql', 'http://[::1]:4444/sql'])(
     'may reach the database at %s',
     async (DATABASE_ENDPOINT) => {
@@ -105,7 +122,10 @@ describe('an environment that is right', () => {
 })
 
 describe('an environment that is wrong is refused, and its values stay secret', () => {
-  test.each(['ENVIRONMENT', 'PUBLIC_URL', 'DATABASE_URL', 'ACCESS_TOKEN_KEYS'])('%s is missing', async (key) => {
+  test.each([
+    ...['ENVIRONMENT', 'PUBLIC_URL', 'DATABASE_URL', 'ACCESS_TOKEN_KEYS'],
+    ...['SECURITY_CONTACT', 'SECURITY_EXPIRES'],
+  ])('%s is missing', async (key) => {
     expect(await refusal(without(key), key)).toEqual(refused)
     expect(logged).toContainEqual({ event: 'misconfigured', faults: `${key} is missing` })
   })
@@ -134,6 +154,26 @@ describe('an environment that is wrong is refused, and its values stay secret', 
     ['DATABASE_ENDPOINT', 'http://api.town.test/sql'],
     ['DATABASE_ENDPOINT', 'http://localhost.town.test/sql'],
     ['DATABASE_ENDPOINT', 'ftp://127.0.0.1/sql'],
+    ['SECURITY_CONTACT', ''],
+    ['SECURITY_CONTACT', 'security@town.test'],
+    ['SECURITY_CONTACT', 'mailto:@town.test'],
+    ['SECURITY_CONTACT', 'mailto:nobody'],
+    ['SECURITY_CONTACT', 'mailto:a@town.test\nExpires: 2099-01-01T00:00:00Z'],
+    ['SECURITY_CONTACT', 'https://town.test/security\nPolicy: x'],
+    ['SECURITY_CONTACT', 'http://town.test/security'],
+    ['SECURITY_CONTACT', 'mailto:security@library.example'],
+    ['SECURITY_CONTACT', 'https://www.example.org/security'],
+    ['SECURITY_EXPIRES', ''],
+    ['SECURITY_EXPIRES', '2099-01-01'],
+    ['SECURITY_EXPIRES', '2099-02-30T00:00:00Z'],
+    ['SECURITY_EXPIRES', '2099-01-01T00:00:00'],
+    ['SECURITY_EXPIRES', 'next year'],
+    ['BREACHED_PASSWORDS', 'on'],
+    ['BREACHED_PASSWORDS', 'https://API.pwnedpasswords.com/range/'],
+    ['BREACHED_PASSWORDS', 'https://api.pwnedpasswords.com/range/?x='],
+    ['BREACHED_PASSWORDS', 'http://api.pwnedpasswords.com/range/'],
+    ['BREACHED_PASSWORDS', 'https://passwords.town.test/range/'],
+    ['BREACHED_PASSWORDS', 'http://127.0.0.1:4444/range/'],
     ['PASSWORD_SCRYPT_LN', '14'],
     ['PASSWORD_SCRYPT_LN', '4'],
     ['PASSWORD_SCRYPT_LN', '16'],

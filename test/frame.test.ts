@@ -2,42 +2,20 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { app, routes } from '../src/app.ts'
 import { problems } from '../src/problem.ts'
-import { type Answer, aBook, aPatron, ask, ORIGIN, problemOf, read, theStaff } from './support/library.ts'
-
-type Environment = Record<string, unknown>
-
-const LISTED = 'https://app.library.test'
-const UNLISTED = 'https://elsewhere.test'
-const SOME_ID = '01a20c1c-656d-7ba8-a44c-4c09da1c0b1d'
-const HSTS_SECONDS_MIN = 365 * 24 * 60 * 60
-const BODY_BYTES_MAX = 65_536
-const URI_LENGTH_MAX = 4_096
-
-const withEnvironment = (change: Environment): Environment => ({ ...env, ...change })
-
-const production = () =>
-  withEnvironment({
-    ENVIRONMENT: 'production',
-    PUBLIC_URL: 'https://books.town.test',
-    DATABASE_URL: 'postgresql://lectern_app:npg_Zk4vT9qLm2Xw@db.town.test/library',
-    PASSWORD_SCRYPT_LN: '15',
-  })
-
-/** Straight into the app, for what `ask` does not send. */
-async function send(path: string, init: RequestInit = {}, environment: Environment = { ...env }): Promise<Answer> {
-  const request = new Request(ORIGIN + path, init)
-  return read(request.clone(), await app.fetch(request, environment))
-}
+import { type Answer, aPatron, ask, ORIGIN, problemOf, theStaff } from './support/library.ts'
+import {
+  BODY_BYTES_MAX,
+  json,
+  pathOf,
+  production,
+  send,
+  SOME_ID,
+  URI_LENGTH_MAX,
+  withEnvironment,
+} from './support/send.ts'
 
 const sendJson = (path: string, text: BodyInit, headers: Record<string, string> = {}) =>
   send(path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: text })
-
-const pathOf = (path: string) =>
-  path
-    .replace(':file', 'start.js')
-    .replace(':name', 'forbidden')
-    .replace(':isbn', '9780141439518')
-    .replace(/:[a-z]+/g, SOME_ID)
 
 const pointersOf = ({ body }: Answer) =>
   (body as { errors?: { in: string; pointer: string }[] }).errors?.map((error) => `${error.in} ${error.pointer}`) ?? []
@@ -53,147 +31,6 @@ const streamOf = (bytes: Uint8Array[]) =>
 
 afterEach(() => void vi.restoreAllMocks())
 
-/** What an answer lacks of what every answer has. */
-function missingHeaders(name: string, { headers }: Answer): string[] {
-  const directives = (headers.get('content-security-policy') ?? '').split(';').map((directive) => directive.trim())
-  const [, hstsSeconds] =
-    /^max-age=([0-9]+); *includeSubDomains/.exec(headers.get('strict-transport-security') ?? '') ?? []
-  const holds: Record<string, boolean> = {
-    'strict-transport-security': Number(hstsSeconds) >= HSTS_SECONDS_MIN,
-    'default-src': directives.includes("default-src 'none'"),
-    'frame-ancestors': directives.includes("frame-ancestors 'none'"),
-    'base-uri': directives.includes("base-uri 'none'"),
-    'form-action': directives.includes("form-action 'none'"),
-    'no unsafe-inline or unsafe-eval': !directives.join().includes('unsafe'),
-    'x-content-type-options': headers.get('x-content-type-options') === 'nosniff',
-    'x-frame-options': headers.get('x-frame-options') === 'DENY',
-    'referrer-policy': headers.get('referrer-policy') === 'no-referrer',
-    'cross-origin-resource-policy': headers.get('cross-origin-resource-policy') === 'same-origin',
-    'cross-origin-opener-policy': headers.get('cross-origin-opener-policy') === 'same-origin',
-    'permissions-policy': headers.has('permissions-policy'),
-    'x-request-id': /^[0-9a-f-]{36}$/.test(headers.get('x-request-id') ?? ''),
-    'cache-control': headers.has('cache-control'),
-    'no server': !headers.has('server'),
-    'no x-powered-by': !headers.has('x-powered-by'),
-  }
-  return Object.keys(holds)
-    .filter((header) => !holds[header])
-    .map((header) => `${name}: ${header}`)
-}
-
-const json = (body: string): RequestInit => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body })
-
-/** A request for each kind of refusal of the frame's own. */
-const refusals: [status: number, path: string, init: RequestInit, environment?: () => Environment][] = [
-  [400, '/v1/sessions', json('{')],
-  [401, '/v1/users/me', {}],
-  [403, '/healthz', {}, production],
-  [404, '/nowhere', {}],
-  [404, '/docs/other.js', {}],
-  [404, '/v1/books/not-an-id', {}],
-  [405, '/healthz', { method: 'DELETE' }],
-  [413, '/v1/sessions', json('x'.repeat(BODY_BYTES_MAX + 1))],
-  [414, `/healthz?${'x'.repeat(URI_LENGTH_MAX)}`, {}],
-  [415, '/v1/sessions', { method: 'POST', body: 'x' }],
-  [422, '/v1/sessions', json('{}')],
-  [500, '/healthz', {}, () => ({})],
-  [
-    500,
-    '/docs/swagger-ui.css',
-    {},
-    () => withEnvironment({ ASSETS: { fetch: () => Promise.reject(new Error('no such thing')) } }),
-  ],
-  [503, '/v1/books', {}, () => withEnvironment({ DATABASE_ENDPOINT: 'http://127.0.0.1:9/sql' })],
-]
-
-describe('every answer', () => {
-  test.each(routes.map(({ method, path }) => [method, path]))('to %s %s has the headers', async (method, path) => {
-    const hasBody = method !== 'GET' && method !== 'DELETE'
-    const answer = await send(pathOf(path), { method, ...(hasBody && { ...json('{}'), method }) })
-    expect(answer.status).toBeLessThan(500)
-    expect(missingHeaders(`${method} ${path}`, answer)).toEqual([])
-  })
-
-  test.each(refusals)('of %i has the headers, and is not stored (%#)', async (status, path, init, environment) => {
-    const answer = await send(path, init, environment?.())
-    expect(answer.status, answer.text).toBe(status)
-    expect(missingHeaders(path.slice(0, 40), answer)).toEqual([])
-    expect(answer.headers.get('cache-control')).toBe('no-store')
-    expect(answer.headers.get('content-type')).toBe('application/problem+json')
-    expect(answer.body).toMatchObject({ status, instance: answer.headers.get('x-request-id') })
-  })
-
-  test('to OPTIONS, to a preflight and to HEAD has the headers', async () => {
-    const answers = await Promise.all([
-      send('/healthz', { method: 'OPTIONS' }),
-      send('/healthz', { method: 'OPTIONS', headers: { origin: LISTED, 'access-control-request-method': 'GET' } }),
-      send('/healthz', { method: 'HEAD' }),
-    ])
-    expect(answers.flatMap((answer, i) => missingHeaders(String(i), answer))).toEqual([])
-  })
-
-  test('has an id of its own, whatever the client says', async () => {
-    const headers = { 'x-request-id': SOME_ID }
-    const answers = await Promise.all([send('/healthz', { headers }), send('/healthz', { headers })])
-    const ids = new Set([SOME_ID, ...answers.map((answer) => answer.headers.get('x-request-id'))])
-    expect(ids.size).toBe(3)
-  })
-})
-
-describe('the policy on content', () => {
-  test('allows the documentation what is of this origin, and nothing inline', async () => {
-    const policy = (await send('/docs')).headers.get('content-security-policy')
-    expect(policy).toContain("default-src 'none'")
-    expect(policy).toContain("script-src 'self'")
-    expect(policy).toContain("style-src 'self'")
-    expect(policy).toContain("connect-src 'self'")
-    expect(policy).not.toMatch(/unsafe|\*|https?:/)
-  })
-
-  test('allows everything else nothing', async () => {
-    const policies = await Promise.all(
-      ['/', '/openapi.json', '/v1/books', '/nowhere'].map(async (path) =>
-        (await send(path)).headers.get('content-security-policy'),
-      ),
-    )
-    expect(new Set(policies).size).toBe(1)
-    expect(policies[0]).not.toContain('self')
-  })
-})
-
-describe('caching', () => {
-  test('nothing that takes a token is stored', async () => {
-    const { token } = await theStaff()
-    const personal = routes.filter(({ method, facts }) => method === 'GET' && !facts.roles.includes('anyone'))
-    const stored = await Promise.all(
-      personal.map(async ({ path }) => {
-        const { headers } = await ask('GET', pathOf(path), { token })
-        return headers.get('cache-control') === 'no-store' ? [] : [path]
-      }),
-    )
-    expect(personal.length).toBeGreaterThan(5)
-    expect(stored.flat()).toEqual([])
-  })
-
-  test('neither tokens nor a new account are stored', async () => {
-    const username = `n${crypto.randomUUID().slice(0, 8)}`
-    const account = { username, email: `${username}@mail.test`, password: 'seven quiet herons wade' }
-    const registered = await ask('POST', '/v1/users', { body: account })
-    const loggedIn = await ask<{ refreshToken: string }>('POST', '/v1/sessions', {
-      body: { username, password: account.password },
-    })
-    const refreshed = await ask('POST', '/v1/sessions/refresh', { body: { refreshToken: loggedIn.body.refreshToken } })
-    const answers = [registered, loggedIn, refreshed]
-    expect(answers.map(({ status }) => status)).toEqual([201, 201, 200])
-    expect(answers.map(({ headers }) => headers.get('cache-control'))).toEqual(Array(3).fill('no-store'))
-  })
-
-  test('a book is stored, but asked for again each time', async () => {
-    const { id } = await aBook()
-    expect((await ask('GET', `/v1/books/${id}`)).headers.get('cache-control')).toBe('public, no-cache')
-  })
-})
-
 describe('plain http', () => {
   test('is refused in production, before anything is looked at', async () => {
     const answer = await send('/v1/sessions', json('{'), production())
@@ -208,65 +45,6 @@ describe('plain http', () => {
   test('is served outside production', async () => {
     expect((await send('/healthz')).status).toBe(200)
   })
-})
-
-describe('browsers of other origins', () => {
-  const allowed = ({ headers }: Answer) => headers.get('access-control-allow-origin')
-
-  test.each([
-    [200, '/healthz'],
-    [404, '/nowhere'],
-    [401, '/v1/users/me'],
-    [405, '/v1/sessions/refresh'],
-    [414, `/healthz?${'x'.repeat(URI_LENGTH_MAX)}`],
-  ])('that are listed may read a %i', async (status, path) => {
-    const answer = await send(path, { headers: { origin: LISTED } })
-    expect(answer.status).toBe(status)
-    expect(allowed(answer)).toBe(LISTED)
-    expect(answer.headers.get('vary')).toMatch(/origin/i)
-    expect(answer.headers.get('access-control-allow-credentials')).toBe(null)
-    expect(answer.headers.get('access-control-expose-headers')).toMatch(/ETag.*Location.*X-Request-Id/)
-  })
-
-  test('that are listed may read a 413 and a 503', async () => {
-    const large = await send('/v1/sessions', {
-      ...json('x'.repeat(BODY_BYTES_MAX + 1)),
-      headers: { origin: LISTED, 'content-type': 'application/json' },
-    })
-    vi.spyOn(globalThis, 'fetch').mockRejectedValue(new TypeError('connection refused'))
-    const away = await send('/v1/books', { headers: { origin: LISTED } })
-    expect([large.status, away.status]).toEqual([413, 503])
-    expect([allowed(large), allowed(away)]).toEqual([LISTED, LISTED])
-  })
-
-  test.each(['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])('that are listed may ask first about %s', async (method) => {
-    const answer = await send('/v1/books', {
-      method: 'OPTIONS',
-      headers: {
-        origin: LISTED,
-        'access-control-request-method': method,
-        'access-control-request-headers': 'authorization,content-type,idempotency-key,if-match,if-none-match',
-      },
-    })
-    expect(answer.status).toBe(204)
-    expect(allowed(answer)).toBe(LISTED)
-    expect(answer.headers.get('access-control-allow-methods')?.split(',')).toContain(method)
-    const headers = answer.headers.get('access-control-allow-headers')?.toLowerCase().split(',')
-    expect(headers).toEqual(['authorization', 'content-type', 'idempotency-key', 'if-match', 'if-none-match'])
-    expect(answer.headers.get('access-control-max-age')).toBe('600')
-  })
-
-  test.each([UNLISTED, 'null', 'http://app.library.test', 'https://app.library.test.evil.test', `${LISTED}:444`])(
-    'such as %s may not',
-    async (origin) => {
-      const answer = await send('/healthz', { headers: { origin } })
-      const preflight = await send('/healthz', {
-        method: 'OPTIONS',
-        headers: { origin, 'access-control-request-method': 'GET' },
-      })
-      expect([allowed(answer), allowed(preflight)]).toEqual([null, null])
-    },
-  )
 })
 
 describe('methods', () => {

@@ -71,6 +71,17 @@ const calls: Record<string, Call> = {
   'GET /healthz': { status: 200, trips: 0, call: async () => () => ask('GET', '/healthz') },
   'GET /readyz': { status: 200, trips: 1, call: async () => () => ask('GET', '/readyz') },
   'GET /version': { status: 200, trips: 0, call: async () => () => ask('GET', '/version') },
+  'GET /.well-known/security.txt': {
+    status: 200,
+    trips: 0,
+    call: async () => () => ask('GET', '/.well-known/security.txt'),
+  },
+  'POST /v1/auth/password-check': {
+    status: 200,
+    trips: 0,
+    call: async () => () => ask('POST', '/v1/auth/password-check', { body: { password: PASSWORD } }),
+  },
+  'GET /v1/security/guidance': { status: 200, trips: 0, call: async () => () => ask('GET', '/v1/security/guidance') },
   'GET /problems': { status: 200, trips: 0, call: async () => () => ask('GET', '/problems') },
   'GET /problems/:name': { status: 200, trips: 0, call: async () => () => ask('GET', '/problems/forbidden') },
   'GET /openapi.json': { status: 200, trips: 0, call: async () => () => ask('GET', '/openapi.json') },

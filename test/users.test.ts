@@ -177,17 +177,14 @@ test('the shortest and the longest of everything are good enough', async () => {
 })
 
 test.each([
-  ['Password1234', 'is on the list of common passwords'],
-  ['CorrectHorseBatteryStaple', 'is on the list of common passwords'],
-  ['aaaaaaaaaaaaaaaa', 'repeats too few characters'],
-  ['abbacddcabbacddc', 'repeats too few characters'],
-  ['horsehorsehorse', 'repeats one short word'],
-  ['abcdefghijklmnop1', 'is a run of neighbouring characters'],
-  ['poiuytrewqlkjhgfdsa', 'is a run of neighbouring characters'],
-])('the guessable password %s is refused: it %s', async (password, detail) => {
+  ['Password1234', ['is on the list of common passwords']],
+  ['horsehorsehorse', ['repeats one short word']],
+  ['poiuytrewqlkjhgfdsa', ['is a run of neighbouring characters']],
+  ['aaaaaaaaaaaaaaaa', ['repeats too few characters', 'repeats one short word']],
+])('the guessable password %s is refused: it %j', async (password, details) => {
   const answer = await register(aRegistration({ password }))
   expect(answer.status).toBe(422)
-  expect(errorsOf(answer)).toEqual([{ in: 'body', pointer: '/password', detail }])
+  expect(errorsOf(answer)).toEqual(details.map((detail) => ({ in: 'body', pointer: '/password', detail })))
 })
 
 test('a password that is little more than the own name or address is refused', async () => {

@@ -8,7 +8,9 @@ import { isProblemName, problem, type ProblemName } from '../problem.ts'
 /** How long one round trip may take, in milliseconds. */
 const ROUND_TRIP_TIMEOUT_MS = 4_000
 
-/** None is begun so late in a request that its answer could come after ten seconds. */
+/** None is begun so late in a request that its answer could come after ten seconds. What may stand before the last one: a
+ *  round trip (and beside it one second for breached passwords), and two hashes that each wait two seconds for their
+ *  turn, 8.8 in all. Whoever is past this by then hears 503. */
 const LAST_ROUND_TRIP_MS = 5_500
 
 /** The endpoint and the time limit travel with each request, since neonConfig is shared by all. */

@@ -34,3 +34,26 @@ export const faultNames = [
 ] as const
 
 export type FaultName = (typeof faultNames)[number]
+
+/** The only password that the stand-in for Have I Been Pwned knows. */
+export const BREACHED_PASSWORD = 'copper lanterns drift homeward'
+
+/** How that stand-in answers: test/local/range-api.ts says what each does. */
+export const rangeBehaviours = [
+  'hit',
+  'miss',
+  'padded-hit',
+  'count-0',
+  'hang',
+  'hang-midway',
+  'error-500',
+  'redirect',
+  'garbage',
+  'garbage-after-hit',
+  'empty',
+  'huge',
+] as const
+
+export type RangeBehaviour = (typeof rangeBehaviours)[number]
+
+export type RangeRequest = { method: string; url: string; headers: Record<string, string>; body: string }

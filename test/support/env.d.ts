@@ -5,5 +5,6 @@ declare namespace Cloudflare {
     DATABASE_ENDPOINT: string
     LABORATORY: string
     MAIL_HTTP_URL: string
+    RANGE_API: string
   }
 }

@@ -8,6 +8,7 @@ import { freePort, startPostgres } from '../../scripts/local/postgres.ts'
 import { newFaults } from '../local/faults.ts'
 import { startMailbox } from '../local/mailbox.ts'
 import { startLaboratory } from '../local/laboratory.ts'
+import { startRangeApi } from '../local/range-api.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -15,6 +16,7 @@ declare module 'vitest' {
     databaseEndpoint: string
     laboratory: string
     mailbox: string
+    rangeApi: string
   }
 }
 
@@ -39,7 +41,10 @@ export default async function setup(project: TestProject) {
   const mailbox = await startMailbox()
   project.provide('laboratory', laboratory.url)
   project.provide('mailbox', mailbox.url)
+  const rangeApi = await startRangeApi()
+  project.provide('rangeApi', rangeApi.url)
   return async () => {
+    await rangeApi.stop()
     await laboratory.stop()
     await mailbox.stop()
     await endpoint.stop()

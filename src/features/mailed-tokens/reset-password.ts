@@ -8,7 +8,8 @@ import { seal, unsealOptional } from '../../personal-data.ts'
 import { problem } from '../../problem.ts'
 import { sha256 } from '../../sha256.ts'
 import { hashPassword } from '../users/password.ts'
-import { requireUnguessable } from '../users/register.ts'
+import { isBreached } from '../users/breached-passwords.ts'
+import { requireUnguessable } from '../users/password-faults.ts'
 import { newMailedToken } from './mailed-token.ts'
 
 /** Sends a token to the address, if an account has confirmed it. The same work and the same answer if none has. */
@@ -30,19 +31,21 @@ export async function resetPassword(
   { token, newPassword }: { token: string; newPassword: string },
 ): Promise<void> {
   const tokenHash = bytea(await sha256(token))
-  const { account } = await db.row<{ account: Account | null }>(sql`
+  const reading = db.row<{ account: Account | null }>(sql`
     select (
       select json_build_object('id', u.id, 'username', u.username, 'email', u.email)
       from ${mailedTokens} t
       join ${users} u on u.id = t.user_id
       where t.token_hash = ${tokenHash} and t.purpose = 'reset-password' and t.expires_at > now()
     ) as account`)
+  const [{ account }, isKnown] = await Promise.all([reading, isBreached(config, newPassword)])
   if (account === null) throw problem('mailed-token-invalid')
   const email = await unsealOptional(config, { column: 'users.email', row: account.id }, account.email)
   requireUnguessable({
     password: newPassword,
     username: account.username,
     email: email ?? undefined,
+    isBreached: isKnown,
     pointer: '/newPassword',
   })
   await db.row(sql`select reset_password(${tokenHash}, ${await hashPassword(config, newPassword)})`)

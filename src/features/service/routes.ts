@@ -7,6 +7,7 @@ import { valid } from '../../input.ts'
 import { isProblemName, problem, problems, problemType } from '../../problem.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { docsPage, docsPolicy, docsScript } from './docs-page.ts'
+import { securityTxt } from './security-txt.ts'
 
 const tag = 'Service'
 
@@ -85,6 +86,25 @@ export const service = (document: () => object) =>
       }),
       allow('GET /version'),
       (c) => c.json({ version: packageJson.version }, 200),
+    )
+    .get(
+      '/.well-known/security.txt',
+      describeRoute({
+        tag,
+        summary: 'Who hears of a weakness',
+        description: 'RFC 9116. Not there when what it says is out of date.',
+        responses: { 200: { description: 'security.txt', schema: z.string(), mediaType: 'text/plain' } },
+        problems: ['not-found'],
+      }),
+      allow('GET /.well-known/security.txt'),
+      (c) => {
+        const text = securityTxt(c.var.config)
+        if (text === null) throw problem('not-found')
+        return c.body(text, 200, {
+          'content-type': 'text/plain; charset=utf-8',
+          'cache-control': 'public, max-age=3600',
+        })
+      },
     )
     .get(
       '/problems',

@@ -3,7 +3,6 @@ import { base64nopad } from '@scure/base'
 import { timingSafeEqual } from 'hono/utils/buffer'
 import { type Config, SCRYPT_LN } from '../../config.ts'
 import { problem } from '../../problem.ts'
-import { commonPasswords } from './common-passwords.ts'
 
 /** Passwords as PHC strings: $scrypt$ln=15,r=8,p=3$salt$hash, in base64 without padding. ln is log2 of N. */
 
@@ -20,7 +19,7 @@ type Cost = { ln: number; p: number }
 const costOf = (config: Config): Cost => ({ ln: config.passwordScryptLn, p: PARALLELISM })
 
 /** How long to wait for the hashes of others, in milliseconds: twice, when a password is changed, which leaves time for
- *  the last round trip (src/db/client.ts). */
+ *  the last round trip (src/db/client.ts) unless breached passwords took their second as well. */
 const TURN_MS = 2_000
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -81,32 +80,4 @@ export async function verifyPassword(
     isRight: stored !== null && isSame,
     isOutdated: storedCost.ln !== cost.ln || storedCost.p !== cost.p,
   }
-}
-
-/** NIST SP 800-63B and ASVS 5.0, 6.2: no rules of composition, but nothing that a guesser tries first. Answers what is
- *  wrong, or null. `own` is what anybody knows of the account. */
-export function findPasswordFault(password: string, own: string[]): string | null {
-  const plain = password.normalize('NFC').toLowerCase()
-  if (commonPasswords.has(plain)) return 'is on the list of common passwords'
-  if (new Set(plain).size < 5) return 'repeats too few characters'
-  if (/^(.{1,8})\1+$/u.test(plain)) return 'repeats one short word'
-  if (isRun(plain)) return 'is a run of neighbouring characters'
-  const known = own.map((word) => word.toLowerCase()).filter((word) => word.length >= 4)
-  if (known.some((word) => plain.includes(word) && plain.length - word.length < 8)) {
-    return 'is little more than the username or the email address'
-  }
-  return null
-}
-
-const ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', 'qwertzuiop', 'yxcvbnm', 'azertyuiop', '1234567890']
-
-/** Most characters follow their neighbour, in the alphabet or on a keyboard. */
-function isRun(text: string) {
-  const follows = Array.from(text).filter((char, i, all) => {
-    const before = all[i - 1]
-    if (before === undefined) return false
-    const step = char.charCodeAt(0) - before.charCodeAt(0)
-    return Math.abs(step) === 1 || ROWS.some((row) => row.includes(before + char) || row.includes(char + before))
-  })
-  return follows.length >= text.length * 0.7
 }

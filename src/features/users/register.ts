@@ -1,9 +1,10 @@
 import { v7 as newId } from 'uuid'
 import type { Config } from '../../config.ts'
 import type { Claim, Db } from '../../db/client.ts'
-import { problem } from '../../problem.ts'
+import { isBreached } from './breached-passwords.ts'
+import { hashPassword } from './password.ts'
+import { requireUnguessable } from './password-faults.ts'
 import { confirmationOf } from './confirm-email.ts'
-import { findPasswordFault, hashPassword } from './password.ts'
 import { registerUser } from './queries.ts'
 import type { NewUser, User } from './schema.ts'
 
@@ -11,25 +12,15 @@ import type { NewUser, User } from './schema.ts'
  *  message that is sent there. Throws 'username-taken', 'invalid-input' for a guessable password. */
 export async function register(db: Db, config: Config, newUser: NewUser, claim: Claim | null): Promise<User> {
   const { username, email, password } = newUser
-  requireUnguessable({ password, username, email, pointer: '/password' })
+  requireUnguessable({
+    password,
+    username,
+    email,
+    isBreached: await isBreached(config, password),
+    pointer: '/password',
+  })
   const passwordHash = await hashPassword(config, password)
   const id = newId()
   const confirmation = await confirmationOf(config, { userId: id, email })
   return registerUser(db, config, { id, username, passwordHash, confirmation }, claim)
-}
-
-export function requireUnguessable({
-  password,
-  username,
-  email,
-  pointer,
-}: {
-  password: string
-  username: string
-  email?: string | undefined
-  pointer: string
-}) {
-  const known = email === undefined ? [] : [email, email.split('@')[0] ?? '']
-  const detail = findPasswordFault(password, [username, ...known])
-  if (detail !== null) throw problem('invalid-input', { errors: [{ in: 'body', pointer, detail }] })
 }

@@ -3,6 +3,7 @@ import { changesSomething, line, lines, moment } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
 import { timestamp } from '../../timestamp.ts'
 import { CategoryName } from '../policies/schema.ts'
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, passwordFaults } from './password-faults.ts'
 
 /** Names under which somebody could pass for the library (after RFC 2142). */
 const RESERVED = new Set(
@@ -12,7 +13,7 @@ const RESERVED = new Set(
 )
 
 /** 3 to 32 letters, digits, dots, hyphens and underscores of ASCII: no two names look alike, and none needs escaping. */
-const Username = z
+export const Username = z
   .string()
   .max(32)
   .regex(
@@ -44,19 +45,22 @@ const Phone = line(32)
 
 const Address = lines(500).meta({ example: '12 St James Square\nLondon' })
 
-/** NIST SP 800-63B asks for at least 64 to be allowed; scrypt is fed at most 128. */
+/** What else speaks against one is found when all of the account is known: password-faults.ts. */
 export const NewPassword = z
   .string()
-  .min(12, 'is shorter than 12 characters')
-  .max(128, 'is longer than 128 characters')
+  .min(PASSWORD_LENGTH_MIN, passwordFaults['too-short'])
+  .max(PASSWORD_LENGTH_MAX, passwordFaults['too-long'])
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'holds broken text')
-  .meta({ description: '12 or more characters; no rules of composition', example: 'seven quiet herons wade' })
+  .meta({
+    description: `${PASSWORD_LENGTH_MIN} or more characters; no rules of composition`,
+    example: 'seven quiet herons wade',
+  })
 
 /** A password to compare: whatever it was, bounded. */
 export const Password = z
   .string()
   .min(1)
-  .max(128)
+  .max(PASSWORD_LENGTH_MAX)
   .refine((value) => value.isWellFormed(), 'holds broken text')
   .meta({ example: 'seven quiet herons wade' })
 
