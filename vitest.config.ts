@@ -21,6 +21,7 @@ export default defineConfig({
                 PUBLIC_URL: 'http://library.test',
                 CORS_ORIGINS: 'https://app.library.test',
                 DATABASE_URL: inject('databaseUrl'),
+                OWNER_DATABASE_URL: inject('ownerDatabaseUrl'),
                 DATABASE_ENDPOINT: inject('databaseEndpoint'),
                 LABORATORY: inject('laboratory'),
                 ACCESS_TOKEN_KEYS: `now:${key()},before:${key()}`,

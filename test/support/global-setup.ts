@@ -5,12 +5,14 @@ import type { TestProject } from 'vitest/node'
 import { migrate } from '../../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort, startPostgres } from '../../scripts/local/postgres.ts'
+import { admitWorker } from '../../scripts/local/worker-role.ts'
 import { newFaults } from '../local/faults.ts'
 import { startLaboratory } from '../local/laboratory.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     databaseUrl: string
+    ownerDatabaseUrl: string
     databaseEndpoint: string
     laboratory: string
   }
@@ -27,12 +29,21 @@ export default async function setup(project: TestProject) {
     port: await freePort(),
     durable: false,
   })
-  await migrate(await postgres.createDatabase(template))
-  const databaseUrl = await postgres.createDatabase('lectern', { template })
+  const templateUrl = await postgres.createDatabase(template)
+  await migrate(templateUrl)
+  const asWorker = await admitWorker(templateUrl)
+  const ownerDatabaseUrl = await postgres.createDatabase('lectern', { template })
   const faults = newFaults()
   const endpoint = await startNeonEndpoint({ port: 0, faults })
-  const laboratory = await startLaboratory({ postgres, faults, template, directory: join(directory, 'servers') })
-  project.provide('databaseUrl', databaseUrl)
+  const laboratory = await startLaboratory({
+    postgres,
+    asWorker,
+    faults,
+    template,
+    directory: join(directory, 'servers'),
+  })
+  project.provide('databaseUrl', asWorker(ownerDatabaseUrl))
+  project.provide('ownerDatabaseUrl', ownerDatabaseUrl)
   project.provide('databaseEndpoint', endpoint.url)
   project.provide('laboratory', laboratory.url)
   return async () => {
