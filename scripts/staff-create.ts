@@ -14,8 +14,8 @@ import { ProblemError, problems } from '../src/problem.ts'
 const usage = `usage: npm run staff:create -- --username NAME --email ADDRESS [--ask]
 
   Makes a password and prints it once; with --ask it asks for one instead.
-  The database is DATABASE_URL (and DATABASE_ENDPOINT) of the environment, or the library of \`npm run dev\`,
-  which must be running.`
+  The database is DATABASE_URL (and DATABASE_ENDPOINT) of the environment, as the Worker has it, or the library of
+  \`npm run dev\`, which must be running.`
 
 async function main() {
   const { values } = parseArgs({
@@ -79,6 +79,6 @@ try {
   await main()
 } catch (error) {
   const text = error instanceof ProblemError ? problems[error.problem].slice(1).join('. ') : String(error)
-  console.error(text.replace(/^Error: /, ''))
+  console.error(text.replace(/^(Config)?Error: /, ''))
   process.exitCode = 1
 }

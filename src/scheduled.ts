@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { openDb } from './db/client.ts'
 import { log } from './log.ts'
 
@@ -19,10 +19,15 @@ export const tasks = [
   { event: 'cleared_away', statement: sql`select clear_away(1000) as count` },
 ] satisfies Task[]
 
-/** Runs every task, also when one before it failed; throws then, at the end. */
+/** Runs every task, also when one before it failed; throws then, at the end. Throws ConfigError at the first. */
 export async function runTasks(config: Config): Promise<void> {
   const failures: unknown[] = []
-  for (const task of tasks) await inBatches(config, task).catch((error: unknown) => failures.push(error))
+  for (const task of tasks) {
+    await inBatches(config, task).catch((error: unknown) => {
+      if (error instanceof ConfigError) throw error
+      failures.push(error)
+    })
+  }
   if (failures.length > 0) throw new AggregateError(failures, 'scheduled tasks failed')
 }
 
