@@ -29,6 +29,7 @@ export default defineConfig({
                 PUBLIC_URL: 'http://library.test',
                 CORS_ORIGINS: 'https://app.library.test',
                 DATABASE_URL: inject('databaseUrl'),
+                OWNER_DATABASE_URL: inject('ownerDatabaseUrl'),
                 DATABASE_ENDPOINT: inject('databaseEndpoint'),
                 LABORATORY: inject('laboratory'),
                 ...secrets,

@@ -63,15 +63,24 @@ const subjects = 'History,Poetry,Travel,Gardening,Philosophy,Fiction,Biography,S
 
 /** The demonstration library, thousands of made-up books with two copies each, patrons who are logged in, and what years
  *  of lending leave behind. The same every time, but for ids and secrets. */
-export async function makeLibrary({ variables, patrons }: { variables: Variables; patrons: number }): Promise<Library> {
+export async function makeLibrary({
+  variables,
+  ownerUrl,
+  patrons,
+}: {
+  variables: Variables
+  ownerUrl: string
+  patrons: number
+}): Promise<Library> {
   const accounts = await seed({
     databaseUrl: variables.DATABASE_URL,
+    ownerUrl,
     databaseEndpoint: variables.DATABASE_ENDPOINT,
     secrets: variables,
   })
   const account = accounts.find(({ username }) => username === 'ada')
   if (account === undefined) throw new Error('The demonstration data has no account to log in with.')
-  return connected(variables.DATABASE_URL, async (client) => {
+  return connected(ownerUrl, async (client) => {
     const bookIds = await shelve(client, 0)
     const bookId = bookIds.at(0)
     if (bookId === undefined) throw new Error('No book was made.')

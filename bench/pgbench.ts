@@ -27,6 +27,7 @@ export async function writePatrons(client: pg.Client, patrons: Patron[]): Promis
   await client.query(
     'create table bench_patrons (place integer primary key, user_id uuid, session_id uuid, book_id uuid)',
   )
+  await client.query('grant select on bench_patrons to lectern_worker')
   await client.query(
     `insert into bench_patrons
      select place - 1, (p ->> 'userId')::uuid, (p ->> 'sessionId')::uuid, (p ->> 'bookId')::uuid

@@ -7,6 +7,7 @@ import { migrate } from '../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import { freePort, type Postgres, removePostgres, startPostgres } from '../scripts/local/postgres.ts'
 import { secretsFrom } from '../scripts/local/secrets.ts'
+import { admitWorker } from '../scripts/local/worker-role.ts'
 import { compareWithPgbench } from './beside-pgbench.ts'
 import { type Distance, makeDistance } from './distance.ts'
 import { enlarge, type Library, makeLibrary, type Variables } from './library.ts'
@@ -73,11 +74,11 @@ async function measure(life: Lifetime): Promise<boolean> {
 
   note('Starting PostgreSQL and making a library ...')
   const distance = makeDistance()
-  const { variables, endpoint, postgres } = await startDatabase(life, join(directory, 'postgres'), distance)
-  const library = await makeLibrary({ variables, patrons: PATRONS })
+  const { variables, ownerUrl, endpoint, postgres } = await startDatabase(life, join(directory, 'postgres'), distance)
+  const library = await makeLibrary({ variables, ownerUrl, patrons: PATRONS })
   await release(postgres)
   const larger = isAsked('reads') ? await postgres.createDatabase('larger', { template: 'lectern' }) : null
-  const { client, postmasterPid } = await connect(life, variables.DATABASE_URL)
+  const { client, postmasterPid } = await connect(life, ownerUrl)
   const start = async (bundle: Bundle) => {
     const worker = await startWorker({ bundle, port: await freePort(), variables })
     await life.add(worker.stop)
@@ -126,19 +127,20 @@ async function startDatabase(life: Lifetime, directory: string, distance: Distan
   })
   const url = await postgres.createDatabase('lectern')
   await migrate(url)
+  const asWorker = await admitWorker(url)
   const endpoint = await startNeonEndpoint({ port: 0, faults: distance.faults })
   await life.add(endpoint.stop)
   const variables: Variables = {
     ENVIRONMENT: 'development',
     PUBLIC_URL: `http://127.0.0.1:${await freePort()}`,
-    DATABASE_URL: url,
+    DATABASE_URL: asWorker(url),
     DATABASE_ENDPOINT: endpoint.url,
     ...secretsFrom(),
     MAILER: 'log',
     MAIL_FROM: 'library@localhost.test',
     CORS_ORIGINS: '',
   }
-  return { variables, endpoint, postgres }
+  return { variables, ownerUrl: url, endpoint, postgres }
 }
 
 /** A database with connections cannot be copied: the endpoint's go, and it makes others when it needs them. */

@@ -15,10 +15,11 @@ import { migrate } from './local/migrate.ts'
 import { startNeonEndpoint } from './local/neon-endpoint.ts'
 import { freePort, isRunning, removePostgres, startPostgres, type Postgres } from './local/postgres.ts'
 import { scriptSettings, type Secrets, secretsFrom } from './local/secrets.ts'
+import { admitWorker } from './local/worker-role.ts'
 
 type Options = { port: number; fresh: boolean; demo: boolean }
 type Accounts = Awaited<ReturnType<typeof seed>>
-type Library = { content: 'demonstration' | 'empty'; newAccounts: Accounts }
+type Library = { content: 'demonstration' | 'empty'; newAccounts: Accounts; workerUrl: string }
 
 const usage = `usage: npm run dev -- [options]
 
@@ -30,6 +31,7 @@ const root = resolve(import.meta.dirname, '..')
 const state = join(root, '.lectern')
 const workerPidFile = join(state, 'worker-pid')
 const variablesFile = join(state, 'dev.vars')
+const ownerFile = join(state, 'owner.vars')
 const database = 'lectern'
 const readyLimitMs = 60_000
 const showAfterMs = 20_000
@@ -141,7 +143,7 @@ async function start(options: Options, life: Lifetime): Promise<string | undefin
   const variables = {
     ENVIRONMENT: 'development',
     PUBLIC_URL: `http://localhost:${port}`,
-    DATABASE_URL: postgres.urlOf(database),
+    DATABASE_URL: library.workerUrl,
     DATABASE_ENDPOINT: endpoint.url,
     MAILER: 'log',
     MAIL_FROM: 'library@localhost.test',
@@ -149,7 +151,8 @@ async function start(options: Options, life: Lifetime): Promise<string | undefin
     SECURITY_CONTACT: 'mailto:security@localhost',
     SECURITY_EXPIRES: new Date(Date.now() + 180 * 86_400_000).toISOString(),
   }
-  await writeVariables(variables)
+  await writeVariables(variablesFile, variables)
+  await writeVariables(ownerFile, { DATABASE_URL: postgres.urlOf(database) })
 
   say('Starting the Worker ...')
   const worker = startWorker({ port, inspectorPort: await freePort(9229), variables })
@@ -212,23 +215,27 @@ async function openLibrary({
         cause,
       })
     })
-    await encryptWhatIsNot({ databaseUrl: url, databaseEndpoint: endpoint, secrets })
+    const workerUrl = (await admitWorker(url))(url)
+    await encryptWhatIsNot({ databaseUrl: workerUrl, databaseEndpoint: endpoint, secrets })
     if (content === 'demonstration' && !demo)
       say('This library has its demonstration data already. For an empty one: npm run dev -- --fresh --no-demo')
     if (content === 'empty' && demo)
       say('This library was made without demonstration data. For one with it: npm run dev -- --fresh')
-    return { content, newAccounts: [] }
+    return { content, newAccounts: [], workerUrl }
   }
 
   say(demo ? 'Making a library with demonstration data ...' : 'Making an empty library ...')
   await postgres.dropDatabase(database)
   await postgres.createDatabase(database)
   await migrate(url)
-  const newAccounts = demo ? await seed({ databaseUrl: url, databaseEndpoint: endpoint, secrets }) : []
+  const workerUrl = (await admitWorker(url))(url)
+  const newAccounts = demo
+    ? await seed({ databaseUrl: workerUrl, ownerUrl: url, databaseEndpoint: endpoint, secrets })
+    : []
   if (newAccounts.length > 0) say(accountTable(newAccounts))
   const made = demo ? 'demonstration' : 'empty'
   await administer(postgres, `comment on database ${database} is '${made}'`)
-  return { content: made, newAccounts }
+  return { content: made, newAccounts, workerUrl }
 }
 
 /** What a library has from before personal data was encrypted. */
@@ -270,15 +277,15 @@ async function administer(postgres: Postgres, sql: string): Promise<unknown[]> {
 async function keptSecrets(): Promise<Secrets> {
   const secrets = secretsFrom(await readFile(variablesFile, 'utf8').catch(() => ''))
   // At once: what is written with them from here on could not be read without them.
-  await writeVariables(secrets)
+  await writeVariables(variablesFile, secrets)
   return secrets
 }
 
-async function writeVariables(variables: Record<string, string>): Promise<void> {
+async function writeVariables(file: string, variables: Record<string, string>): Promise<void> {
   const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`)
-  await rm(`${variablesFile}.new`, { force: true })
-  await writeFile(`${variablesFile}.new`, lines.join(''), { mode: 0o600, flag: 'wx' })
-  await rename(`${variablesFile}.new`, variablesFile)
+  await rm(`${file}.new`, { force: true })
+  await writeFile(`${file}.new`, lines.join(''), { mode: 0o600, flag: 'wx' })
+  await rename(`${file}.new`, file)
 }
 
 function startWorker({
@@ -425,7 +432,8 @@ async function banner({ url, library }: { url: string; library: Library }): Prom
     '',
     `Lectern listens on ${url}`,
     `Reference:         ${url}/docs`,
-    `Settings:          .lectern/dev.vars (the database's URL, for psql, is in it)`,
+    `Settings:          .lectern/dev.vars (the database's URL for the Worker is in it)`,
+    `For psql:          .lectern/owner.vars (the database's URL for its owner)`,
     ...(library.content === 'demonstration' && patron === undefined
       ? ['', 'The accounts were printed on the first start. New ones: npm run dev -- --fresh']
       : []),

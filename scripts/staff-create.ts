@@ -16,8 +16,8 @@ import { ProblemError, problems } from '../src/problem.ts'
 const usage = `usage: npm run staff:create -- --username NAME --email ADDRESS [--ask]
 
   Makes a password and prints it once; with --ask it asks for one instead.
-  The library is that of DATABASE_URL, PERSONAL_DATA_KEYS and LOOKUP_KEY (and DATABASE_ENDPOINT) of the environment, or
-  that of \`npm run dev\`, which must be running.`
+  The library is that of DATABASE_URL, PERSONAL_DATA_KEYS and LOOKUP_KEY (and DATABASE_ENDPOINT) of the environment, as the
+  Worker has them, or that of \`npm run dev\`, which must be running.`
 
 async function main() {
   const { values } = parseArgs({
@@ -84,6 +84,6 @@ try {
   await main()
 } catch (error) {
   const text = error instanceof ProblemError ? problems[error.problem].slice(1).join('. ') : String(error)
-  console.error(text.replace(/^Error: /, ''))
+  console.error(text.replace(/^(Config)?Error: /, ''))
   process.exitCode = 1
 }

@@ -2,7 +2,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
 import { secureHeaders } from 'hono/secure-headers'
-import { ConfigError, configOf } from './config.ts'
+import { configOf } from './config.ts'
 import { factory } from './factory.ts'
 import { log } from './log.ts'
 import { problem } from './problem.ts'
@@ -46,16 +46,9 @@ export const record = factory.createMiddleware(async (c, next) => {
   })
 })
 
-/** Nothing is served before the environment is right. The log and the answer name the keys, and no value. */
+/** Nothing is served before the environment is right. Throws ConfigError. */
 export const configured = factory.createMiddleware(async (c, next) => {
-  try {
-    c.set('config', configOf(c.env))
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    const { requestId } = c.var.record
-    for (const { key, fault } of error.faults) log({ event: 'misconfigured', requestId, faults: `${key} ${fault}` })
-    throw problem('misconfigured', { detail: `Set right: ${error.message}.` })
-  }
+  c.set('config', configOf(c.env))
   await next()
 })
 

@@ -1,8 +1,9 @@
 import type { Context, ErrorHandler, NotFoundHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { z } from 'zod'
+import { ConfigError } from './config.ts'
 import type { AppEnv } from './factory.ts'
-import { logFault } from './log.ts'
+import { log, logFault } from './log.ts'
 
 /** Every refusal there is (RFC 9457): its status, its title, and what whoever meets it can do. A name is a promise
  *  to clients and stays; the database uses the same names. */
@@ -230,12 +231,20 @@ const namesByStatus: Partial<Record<number, ProblemName>> = { 400: 'malformed-js
 
 export const onError: ErrorHandler<AppEnv> = (error, c) => {
   if (error instanceof ProblemError) return answerProblem(c, error)
+  if (error instanceof ConfigError) return answerMisconfigured(c, error)
   if (error instanceof HTTPException) {
     const name = namesByStatus[error.status]
     if (name) return answerProblem(c, problem(name))
   }
   logFault(c.get('record').requestId, error)
   return answerProblem(c, problem('internal-error'))
+}
+
+/** The log and the answer name the keys, and no value. */
+function answerMisconfigured(c: Context<AppEnv>, { faults, message }: ConfigError): Response {
+  const { requestId } = c.get('record')
+  for (const { key, fault } of faults) log({ event: 'misconfigured', requestId, faults: `${key} ${fault}` })
+  return answerProblem(c, problem('misconfigured', { detail: `Set right: ${message}.` }))
 }
 
 /** 404, or 405 with Allow where the path is known under other methods. */

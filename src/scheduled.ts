@@ -1,5 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { type Db, openDb } from './db/client.ts'
 import { noticeSecurityTxt } from './features/service/security-txt.ts'
 import { log } from './log.ts'
@@ -30,7 +30,7 @@ const chores = [
   { event: 're_encrypted', batch: (config) => reEncrypt(config, openDb({ config, onRoundTrip: () => undefined })) },
 ] satisfies Chore[]
 
-/** Runs every task, also when one before it failed; throws then, at the end. */
+/** Runs every task, also when one before it failed; throws then, at the end. Throws ConfigError at the first. */
 export async function runTasks(config: Config): Promise<void> {
   noticeSecurityTxt(config)
   const failures: unknown[] = []
@@ -39,7 +39,12 @@ export async function runTasks(config: Config): Promise<void> {
     ...tasks.map(({ event, statement }) => ({ event, batch: () => countOf(db, statement) })),
     ...chores,
   ]
-  for (const chore of all) await inBatches(config, chore).catch((error: unknown) => failures.push(error))
+  for (const chore of all) {
+    await inBatches(config, chore).catch((error: unknown) => {
+      if (error instanceof ConfigError) throw error
+      failures.push(error)
+    })
+  }
   if (failures.length > 0) throw new AggregateError(failures, 'scheduled tasks failed')
 }
 

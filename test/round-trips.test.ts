@@ -31,7 +31,9 @@ const realFetch = globalThis.fetch
 beforeAll(() => {
   vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => {
     const url = input instanceof Request ? input.url : input.toString()
-    if (url === env.DATABASE_ENDPOINT) trips++
+    // Mail goes out after the answer, and is not waited for.
+    const isMail = typeof init?.body === 'string' && /take_messages|delete from messages/.test(init.body)
+    if (url === env.DATABASE_ENDPOINT && !isMail) trips++
     return realFetch(input, init)
   })
 })
@@ -108,8 +110,7 @@ const calls: Record<string, Call> = {
   'PATCH /v1/users/me': {
     status: 200,
     trips: 1,
-    call: async (s) => () =>
-      ask('PATCH', '/v1/users/me', { token: s.patron.token, body: { email: `${unique()}@mail.test` } }),
+    call: async (s) => () => ask('PATCH', '/v1/users/me', { token: s.patron.token, body: { name: unique() } }),
   },
   'PUT /v1/users/me/password': {
     status: 204,

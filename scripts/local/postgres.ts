@@ -106,6 +106,8 @@ export async function startPostgres({
     createDatabase: async (name, { template } = {}) => {
       const source = template === undefined ? '' : ` template ${quoted(template)}`
       await administer(`create database ${quoted(name)}${source}`)
+      // A copy takes everything over but what is granted on the database itself.
+      if (template !== undefined) await administer(`revoke temporary on database ${quoted(name)} from public`)
       return urlOf(name)
     },
     dropDatabase: async (name) => {

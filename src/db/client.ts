@@ -1,7 +1,7 @@
 import { neon, neonConfig, NeonDbError } from '@neondatabase/serverless'
 import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
-import type { Config } from '../config.ts'
+import { type Config, ConfigError } from '../config.ts'
 import { bytea } from './parameters.ts'
 import { isProblemName, problem, type ProblemName } from '../problem.ts'
 
@@ -63,26 +63,31 @@ type Options = { config: Config; onRoundTrip: () => void; startedAt?: number; ch
 const connect = ({ databaseUrl, databaseEndpoint }: Config) =>
   drizzle(neon(databaseUrl, { fetchOptions: { endpoint: databaseEndpoint } }))
 
-/** One a configuration: a client holds settings and no connection, so requests may share it. */
-const clients = new WeakMap<Config, ReturnType<typeof connect>>()
+/** One a configuration: a client holds settings and no connection, so requests may share it. Until a round trip has
+ *  succeeded, each asks first whether the role may do no more than a Worker needs. */
+const clients = new WeakMap<Config, { client: ReturnType<typeof connect>; startChecks: SQL[] }>()
 
 function clientOf(config: Config) {
-  const client = clients.get(config) ?? connect(config)
-  clients.set(config, client)
-  return client
+  const known = clients.get(config) ?? { client: connect(config), startChecks: [sql`select require_plain_role()`] }
+  clients.set(config, known)
+  return known
 }
 
 export function openDb({ config, onRoundTrip, startedAt = Infinity, checks = [] }: Options): Db {
-  const client = clientOf(config)
+  const known = clientOf(config)
+  const { client } = known
 
   /** One request, whatever the number of statements; answers the rows of the last. */
   const run = async (statements: SQL[]): Promise<Row[]> => {
     if (Date.now() - startedAt > LAST_ROUND_TRIP_MS) throw problem('database-unavailable')
     onRoundTrip()
-    const [first, ...rest] = [...checks, ...statements].map((statement) => client.execute(statement))
+    const [first, ...rest] = [...known.startChecks, ...checks, ...statements].map((statement) =>
+      client.execute(statement),
+    )
     if (first === undefined) throw new Error('no statement')
     try {
       const results = rest.length === 0 ? [await first] : await client.batch([first, ...rest])
+      known.startChecks = []
       return results.at(-1)?.rows ?? []
     } catch (error) {
       throw translate(error)
@@ -167,6 +172,9 @@ function translate(thrown: unknown): Error {
   // Neon answers a connection lost in mid-query with an empty code.
   if (code === undefined || code === '' || isPassing(code)) return problem('database-unavailable')
   if (code === 'LN001' && error.message === 'idempotency-key-replayed') return new Replayed()
+  if (code === 'LN001' && error.message === 'misconfigured') {
+    return new ConfigError([{ key: 'DATABASE_URL', fault: 'is of a role that may do more than the Worker needs' }])
+  }
   if (code === 'LN001' && isProblemName(error.message)) return problem(error.message)
   const named = constraint === undefined ? undefined : constraintProblems[constraint]
   if (named) return problem(named)

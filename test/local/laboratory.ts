@@ -7,7 +7,8 @@ import { Client } from 'pg'
 import { z } from 'zod'
 import { migrate } from '../../scripts/local/migrate.ts'
 import { freePort, removePostgres, startPostgres, type Postgres } from '../../scripts/local/postgres.ts'
-import type { Command, Edit } from '../support/commands.ts'
+import { admitWorker, type AsWorker } from '../../scripts/local/worker-role.ts'
+import type { Command, Edit, Opened } from '../support/commands.ts'
 
 export type Laboratory = { url: string; stop: () => Promise<void> }
 
@@ -35,11 +36,13 @@ const restartLimitMs = 20_000
  */
 export async function startLaboratory({
   postgres,
+  asWorker,
   faults,
   template,
   directory,
 }: {
   postgres: Postgres
+  asWorker: AsWorker
   faults: { over: (run: string) => Promise<void> }
   template: string
   directory: string
@@ -55,16 +58,19 @@ export async function startLaboratory({
   const open = async (settings: Record<string, string>) => {
     const server = await openServer({ directory: join(directory, randomUUID()), settings })
     servers.set(server.databaseUrl, server)
-    return server.databaseUrl
+    return { ownerUrl: server.databaseUrl, workerUrl: server.workerUrl }
   }
   const end = async (url: string) => {
     await serverOf(url).end()
     servers.delete(url)
   }
 
-  /** Some answer an address. */
-  const obey = (given: Command): Promise<string | void> => {
-    if (given.verb === 'open-library') return openLibrary({ postgres, template, ...given })
+  /** Some answer addresses. */
+  const obey = async (given: Command): Promise<Opened | void> => {
+    if (given.verb === 'open-library') {
+      const ownerUrl = await openLibrary({ postgres, template, ...given })
+      return { ownerUrl, workerUrl: asWorker(ownerUrl) }
+    }
     if (given.verb === 'drop-library') return drop(given.databaseUrl)
     if (given.verb === 'open-server') return open(given.settings)
     if (given.verb === 'crash-server') return serverOf(given.databaseUrl).crash(given.signal)
@@ -75,7 +81,7 @@ export async function startLaboratory({
 
   const answer = async (request: IncomingMessage): Promise<[status: number, body: object]> => {
     try {
-      return [200, { databaseUrl: await obey(command.parse(JSON.parse(await textOf(request)))) }]
+      return [200, { ...(await obey(command.parse(JSON.parse(await textOf(request))))) }]
     } catch (error) {
       return [500, { message: error instanceof Error ? error.message : String(error) }]
     }
@@ -169,10 +175,12 @@ async function openServer({ directory, settings }: { directory: string; settings
   let running: Postgres | undefined = await start()
   const databaseUrl = await running.createDatabase('lectern')
   await migrate(databaseUrl)
+  const workerUrl = (await admitWorker(databaseUrl))(databaseUrl)
   // Whatever the settings promise, the tables outlive the first crash.
   await change(databaseUrl, { edits: [], statements: ['checkpoint'] })
   return {
     databaseUrl,
+    workerUrl,
     crash: async (signal: 'SIGQUIT' | 'SIGKILL') => {
       await running?.crash(signal)
       running = undefined

@@ -12,6 +12,7 @@ import { snapshot } from './snapshot.ts'
 const clock = [
   'create table test_clock (at timestamptz not null)',
   'insert into test_clock values (now())',
+  'grant select on test_clock to lectern_worker',
   'create or replace function clock() returns timestamptz language sql stable return (select at from test_clock)',
 ]
 

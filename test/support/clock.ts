@@ -8,6 +8,7 @@ export async function aLibraryWithClock(at = '2026-06-01T10:00:00Z', more: { sta
     statements: [
       'create table test_clock (at timestamptz not null)',
       `insert into test_clock values ('${at}')`,
+      'grant select on test_clock to lectern_worker',
       'create or replace function clock() returns timestamptz language sql stable return (select at from test_clock)',
       ...(more.statements ?? []),
     ],

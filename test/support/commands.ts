@@ -8,6 +8,9 @@ export type Command =
   | { verb: 'end-server'; databaseUrl: string }
   | { verb: 'await-fault'; run: string }
 
+/** The addresses of a database: the owner's, which names it to the laboratory, and the Worker's. */
+export type Opened = { ownerUrl: string; workerUrl: string }
+
 /** Every place of the text in the body of a function of ours, replaced. A text that is not there is an error. */
 export type Edit = { function: string; replace: string; by: string }
 

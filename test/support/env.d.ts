@@ -3,6 +3,8 @@
 declare namespace Cloudflare {
   interface Env {
     DATABASE_ENDPOINT: string
+    /** For what tests do past the Worker. */
+    OWNER_DATABASE_URL: string
     LABORATORY: string
     MAIL_HTTP_URL: string
     RANGE_API: string

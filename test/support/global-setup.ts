@@ -5,6 +5,7 @@ import type { TestProject } from 'vitest/node'
 import { migrate } from '../../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort, startPostgres } from '../../scripts/local/postgres.ts'
+import { admitWorker } from '../../scripts/local/worker-role.ts'
 import { newFaults } from '../local/faults.ts'
 import { startMailbox } from '../local/mailbox.ts'
 import { startLaboratory } from '../local/laboratory.ts'
@@ -13,6 +14,7 @@ import { startRangeApi } from '../local/range-api.ts'
 declare module 'vitest' {
   interface ProvidedContext {
     databaseUrl: string
+    ownerDatabaseUrl: string
     databaseEndpoint: string
     laboratory: string
     mailbox: string
@@ -31,12 +33,21 @@ export default async function setup(project: TestProject) {
     port: await freePort(),
     durable: false,
   })
-  await migrate(await postgres.createDatabase(template))
-  const databaseUrl = await postgres.createDatabase('lectern', { template })
+  const templateUrl = await postgres.createDatabase(template)
+  await migrate(templateUrl)
+  const asWorker = await admitWorker(templateUrl)
+  const ownerDatabaseUrl = await postgres.createDatabase('lectern', { template })
   const faults = newFaults()
   const endpoint = await startNeonEndpoint({ port: 0, faults })
-  const laboratory = await startLaboratory({ postgres, faults, template, directory: join(directory, 'servers') })
-  project.provide('databaseUrl', databaseUrl)
+  const laboratory = await startLaboratory({
+    postgres,
+    asWorker,
+    faults,
+    template,
+    directory: join(directory, 'servers'),
+  })
+  project.provide('databaseUrl', asWorker(ownerDatabaseUrl))
+  project.provide('ownerDatabaseUrl', ownerDatabaseUrl)
   project.provide('databaseEndpoint', endpoint.url)
   const mailbox = await startMailbox()
   project.provide('laboratory', laboratory.url)

@@ -1,7 +1,7 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { app } from '../../src/app.ts'
-import type { Command, CrashSignal, Edit, FaultName } from './commands.ts'
+import type { Command, CrashSignal, Edit, FaultName, Opened } from './commands.ts'
 import { libraryOf } from './library.ts'
 
 /** Libraries and servers of a test's own. What a test does not give back ends with the run. */
@@ -11,23 +11,24 @@ import { libraryOf } from './library.ts'
  * shown to notice that they are broken; `statements` are run after that.
  */
 export async function aLibraryApart({ edits = [], statements = [] }: { edits?: Edit[]; statements?: string[] } = {}) {
-  const { databaseUrl } = await command<{ databaseUrl: string }>({ verb: 'open-library', edits, statements })
-  return { ...libraryAt(databaseUrl), drop: () => command({ verb: 'drop-library', databaseUrl }) }
+  const opened = await command<Opened>({ verb: 'open-library', edits, statements })
+  return { ...libraryAt(opened), drop: () => command({ verb: 'drop-library', databaseUrl: opened.ownerUrl }) }
 }
 
 /** A library on a PostgreSQL of its own, which is started with these settings, keeps its promises and can be killed. */
 export async function aServerApart(settings: Record<string, string> = {}) {
-  const { databaseUrl } = await command<{ databaseUrl: string }>({ verb: 'open-server', settings })
+  const opened = await command<Opened>({ verb: 'open-server', settings })
+  const databaseUrl = opened.ownerUrl
   return {
-    ...libraryAt(databaseUrl),
+    ...libraryAt(opened),
     crash: (signal: CrashSignal) => command({ verb: 'crash-server', databaseUrl, signal }),
     start: () => command({ verb: 'start-server', databaseUrl }),
     end: () => command({ verb: 'end-server', databaseUrl }),
   }
 }
 
-function libraryAt(databaseUrl: string) {
-  const apart = { ...env, DATABASE_URL: databaseUrl }
+function libraryAt({ ownerUrl, workerUrl }: Opened) {
+  const apart = { ...env, DATABASE_URL: workerUrl, OWNER_DATABASE_URL: ownerUrl }
   return {
     ...libraryWith(apart),
     /** The same library, where the next so many round trips to the database meet a fault. */
@@ -44,7 +45,7 @@ function libraryAt(databaseUrl: string) {
 }
 
 /** One environment a library: the Worker reads each once. */
-const libraryWith = (env: Cloudflare.Env) =>
+export const libraryWith = (env: Cloudflare.Env) =>
   libraryOf({ env, fetch: (request) => app.fetch(request, env, createExecutionContext()) })
 
 async function command<T extends object>(given: Command): Promise<T> {

@@ -84,8 +84,8 @@ export function libraryOf({
     return answer.body
   }
 
-  /** The database itself, for what HTTP does not show. */
-  const database = neon(env.DATABASE_URL, { fetchOptions: { endpoint: env.DATABASE_ENDPOINT } })
+  /** The database itself, as its owner, for what HTTP does not show and the Worker may not do. */
+  const database = neon(env.OWNER_DATABASE_URL, { fetchOptions: { endpoint: env.DATABASE_ENDPOINT } })
 
   async function aPatron(): Promise<Person> {
     const username = `p${unique()}`
