@@ -281,9 +281,8 @@ test.each(['call me', '12', '+44 20 7946 0018 ext. nine', '0'.repeat(40)])('%s i
 
 test('what a change of the own account leaves out stays as it is', async () => {
   const patron = await aPatron()
-  const email = `new.${patron.email}`
-  const answer = await ask<User>('PATCH', '/v1/users/me', { token: patron.token, body: { email } })
-  expect(answer.body).toMatchObject({ username: patron.username, pendingEmail: email })
+  const answer = await ask<User>('PATCH', '/v1/users/me', { token: patron.token, body: { name: 'Ada King' } })
+  expect(answer.body).toMatchObject({ username: patron.username, pendingEmail: patron.email, name: 'Ada King' })
 })
 
 test('the own username may change its case, which is no conflict with oneself', async () => {
@@ -306,7 +305,7 @@ test.each([
   [{ password: NEW_PASSWORD }, '/password'],
   [{ suspension: null }, '/suspension'],
   [{ username: 'a' }, '/username'],
-  [{ email: 'a' }, '/email'],
+  [{ email: 'a@mail.test' }, '/email'],
 ])('a change of the own account to %j is refused', async (body, pointer) => {
   const patron = await aPatron()
   const answer = await ask('PATCH', '/v1/users/me', { token: patron.token, body })
