@@ -157,8 +157,8 @@ create table attempts (
 create index attempts_by_age on attempts (last_at);
 
 -- Counts one attempt under every key, as failed until give_back() says otherwise, and answers 0; or, where one of the keys has
--- to wait, counts nothing and answers the seconds to wait. Under each key p_free attempts are free; after that every one
--- doubles the wait, from a second up to p_caps seconds. A day without an attempt forgets.
+-- to wait, counts nothing and answers the seconds to wait. Under each key p_free attempts need not wait; the last of them
+-- and every one after it double the wait, from a second up to p_caps seconds. A day without an attempt forgets.
 --
 -- The rows are made or locked in one statement and in one order, so that attempts at once are counted one after another.
 create function take_attempt(p_keys bytea[], p_free integer[], p_caps integer[]) returns integer
@@ -179,7 +179,7 @@ begin
   set failures = n.failures,
     last_at = moment,
     wait_until = moment + make_interval(secs =>
-      case when n.failures > n.free then least(2 ^ least(n.failures - n.free - 1, 20), n.cap) else 0 end
+      case when n.failures >= n.free then least(2 ^ least(n.failures - n.free, 20), n.cap) else 0 end
     )
   from (
     select k.key_hash, k.free, k.cap,
@@ -305,8 +305,8 @@ $$;
 -- what was tried from there counts: whoever attacks the account from elsewhere does not keep its owner out. Elsewhere the
 -- account's and the address's own counts have to agree too. p_keys: account and address, account, address.
 --
--- Five free attempts leave room for typing; thirty an address for a school behind one. The longest waits are a quarter of an
--- hour, and for an account an hour: 34 guesses in the first day, 24 a day after that, however many addresses guess.
+-- Five attempts at once leave room for typing; thirty an address for a school behind one. The longest waits are a quarter of
+-- an hour, and for an account an hour: 45 guesses in the first day, 24 a day after that, however many addresses guess.
 create function begin_login(
   p_username text, p_email_hash bytea, p_address_hash bytea, p_keys bytea[],
   out wait integer, out account users, out is_known boolean, out event_id uuid, out second_factor second_factors

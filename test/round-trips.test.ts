@@ -21,6 +21,8 @@ import {
   queue,
   type Person,
 } from './support/library.ts'
+import { awaitMail, confirm, tokenIn } from './support/mail.ts'
+import { codeOf } from './support/second-factor.ts'
 
 /** How often each route asks the database, counted where the requests leave the Worker: the table of
  *  docs/architecture.md. */
@@ -66,6 +68,12 @@ const charge = ({ patron, staff }: Setting, how: Ask = {}) =>
 
 const block = ({ patron, staff }: Setting, how: Ask = {}) =>
   ask<Block>('POST', '/v1/blocks', { token: staff.token, body: { userId: patron.id, reason: 'a test' }, ...how })
+
+const begin = async ({ token }: Person) =>
+  (await ask<{ secret: string }>('POST', '/v1/users/me/second-factor', { token })).body.secret
+
+const confirmFactor = ({ token }: Person, secret: string) =>
+  ask('PUT', '/v1/users/me/second-factor/confirmation', { token, body: { code: codeOf(secret) } })
 
 /** Prepares, and hands over the call to count. */
 const calls: Record<string, Call> = {
@@ -120,6 +128,74 @@ const calls: Record<string, Call> = {
         token: s.patron.token,
         body: { currentPassword: PASSWORD, newPassword: 'eight loud herons fly' },
       }),
+  },
+  'PUT /v1/users/me/email': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () =>
+      ask('PUT', '/v1/users/me/email', { token: s.patron.token, body: { email: `${unique()}@mail.test` } }),
+  },
+  'POST /v1/users/me/email-confirmations': {
+    status: 202,
+    trips: 1,
+    call: async (s) => () => ask('POST', '/v1/users/me/email-confirmations', { token: s.patron.token }),
+  },
+  'GET /v1/users/me/second-factor': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users/me/second-factor', { token: s.patron.token }),
+  },
+  'POST /v1/users/me/second-factor': {
+    status: 201,
+    trips: 1,
+    call: async (s) => () => ask('POST', '/v1/users/me/second-factor', { token: s.patron.token }),
+  },
+  'PUT /v1/users/me/second-factor/confirmation': {
+    status: 200,
+    trips: 2,
+    call: async (s) => {
+      const secret = await begin(s.patron)
+      return () => confirmFactor(s.patron, secret)
+    },
+  },
+  'POST /v1/users/me/second-factor/recovery-codes': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      await confirmFactor(s.patron, await begin(s.patron))
+      return () => ask('POST', '/v1/users/me/second-factor/recovery-codes', { token: s.patron.token })
+    },
+  },
+  'DELETE /v1/users/me/second-factor': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      await begin(s.patron)
+      return () => ask('DELETE', '/v1/users/me/second-factor', { token: s.patron.token })
+    },
+  },
+  'POST /v1/auth/email-confirmations': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const token = tokenIn(await awaitMail(s.patron.email, /^Confirm/))
+      return () => ask('POST', '/v1/auth/email-confirmations', { body: { token } })
+    },
+  },
+  'POST /v1/auth/password-reset-requests': {
+    status: 202,
+    trips: 1,
+    call: async (s) => () => ask('POST', '/v1/auth/password-reset-requests', { body: { email: s.patron.email } }),
+  },
+  'POST /v1/auth/password-resets': {
+    status: 204,
+    trips: 2,
+    call: async (s) => {
+      await confirm(s.patron.email)
+      await ask('POST', '/v1/auth/password-reset-requests', { body: { email: s.patron.email } })
+      const token = tokenIn(await awaitMail(s.patron.email, /^Set a new/))
+      return () => ask('POST', '/v1/auth/password-resets', { body: { token, newPassword: 'eight loud herons fly' } })
+    },
   },
   'GET /v1/users/:id': {
     status: 200,
