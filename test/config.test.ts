@@ -19,6 +19,12 @@ const production = (change: Environment = {}): Environment => ({
   CORS_ORIGINS: 'https://app.town.test',
   DATABASE_URL: `postgresql://lectern_app:${DATABASE_PASSWORD}@db.town.test/library?sslmode=require`,
   ACCESS_TOKEN_KEYS: `k1:${randomKey()},k0:${randomKey()}`,
+  PERSONAL_DATA_KEYS: `k1:${randomKey()},k0:${randomKey()}`,
+  LOOKUP_KEY: randomKey(),
+  MAILER: 'cloudflare',
+  MAIL_FROM: 'library@town.test',
+  EMAIL: {},
+  BRAKE: {},
   SECURITY_CONTACT: 'mailto:security@town.test',
   SECURITY_EXPIRES: '2099-01-01T00:00:00Z',
   ...change,
@@ -123,7 +129,8 @@ describe('an environment that is right', () => {
 
 describe('an environment that is wrong is refused, and its values stay secret', () => {
   test.each([
-    ...['ENVIRONMENT', 'PUBLIC_URL', 'DATABASE_URL', 'ACCESS_TOKEN_KEYS'],
+    ...['ENVIRONMENT', 'PUBLIC_URL', 'DATABASE_URL', 'ACCESS_TOKEN_KEYS', 'PERSONAL_DATA_KEYS', 'LOOKUP_KEY'],
+    ...['MAILER', 'MAIL_FROM', 'BRAKE'],
     ...['SECURITY_CONTACT', 'SECURITY_EXPIRES'],
   ])('%s is missing', async (key) => {
     expect(await refusal(without(key), key)).toEqual(refused)
@@ -154,6 +161,12 @@ describe('an environment that is wrong is refused, and its values stay secret', 
     ['DATABASE_ENDPOINT', 'http://api.town.test/sql'],
     ['DATABASE_ENDPOINT', 'http://localhost.town.test/sql'],
     ['DATABASE_ENDPOINT', 'ftp://127.0.0.1/sql'],
+    ['MAILER', 'smtp'],
+    ['MAIL_FROM', 'library'],
+    ['MAIL_FROM', 'library@library.example'],
+    ['APP_URL', 'https://app.town.test/'],
+    ['MAIL_HTTP_URL', 'http://mail.town.test/'],
+    ['MAIL_HTTP_KEY', 'two words'],
     ['SECURITY_CONTACT', ''],
     ['SECURITY_CONTACT', 'security@town.test'],
     ['SECURITY_CONTACT', 'mailto:@town.test'],
@@ -220,13 +233,40 @@ describe('an environment that is wrong is refused, and its values stay secret', 
     ['has a key that says it must be changed', `k1:${encode('ChangeMe-0123456789-abcdefghijklmnopqrs')}`],
     ['has a key whose base64url is words', `k1:this-is-a-secret-of-32-bytes-or-even-morABC`],
     ['names a kid twice', `k1:${strong},k1:${randomKey()}`],
-  ])('ACCESS_TOKEN_KEYS %s', async (_, value) => {
+  ])('a key ring %s', async (_, value) => {
     const parts = value.split(/[,;:]/).filter((part) => part.length > 8)
-    expect(await refusal(production({ ACCESS_TOKEN_KEYS: value }), 'ACCESS_TOKEN_KEYS', parts)).toEqual(refused)
+    for (const ring of ['ACCESS_TOKEN_KEYS', 'PERSONAL_DATA_KEYS']) {
+      logged.length = 0
+      expect(await refusal(production({ [ring]: value }), ring, parts)).toEqual(refused)
+    }
+  })
+
+  test('PERSONAL_DATA_KEYS has a key that AES-256 does not take', async () => {
+    const environment = production({ PERSONAL_DATA_KEYS: `k1:${randomKey(64)}` })
+    expect(await refusal(environment, 'PERSONAL_DATA_KEYS')).toEqual(refused)
+  })
+
+  test.each([
+    ['is short', randomKey(31)],
+    ['is not base64url', '+/'.repeat(22)],
+    ['is of one byte', base64urlnopad.encode(new Uint8Array(32).fill(0x61))],
+    ['is an example', encode('example-key-0123456789-abcdefghijklmnop')],
+  ])('LOOKUP_KEY %s', async (_, value) => {
+    expect(await refusal(production({ LOOKUP_KEY: value }), 'LOOKUP_KEY')).toEqual(refused)
+  })
+
+  test('the mailer is one for development, or lacks what it needs', async () => {
+    const { status, named } = await refusal(production({ MAILER: 'log' }), 'MAILER')
+    expect({ status, named }).toEqual({ status: 500, named: refused.named })
+    expect(await refusal(without('EMAIL'), 'EMAIL')).toEqual(refused)
+    expect(await refusal(production({ MAILER: 'http' }), 'MAIL_HTTP_URL')).toEqual(refused)
   })
 
   test('every wrong key is named at once, in the answer and in the log', async () => {
-    const keys = ['ENVIRONMENT', 'PUBLIC_URL', 'DATABASE_URL', 'ACCESS_TOKEN_KEYS']
+    const keys = [
+      ...['ENVIRONMENT', 'PUBLIC_URL', 'DATABASE_URL', 'ACCESS_TOKEN_KEYS', 'PERSONAL_DATA_KEYS', 'LOOKUP_KEY'],
+      ...['MAILER', 'MAIL_FROM', 'BRAKE'],
+    ]
     const response = await health({})
     const { detail } = await response.json<{ detail: string }>()
     expect(keys.filter((key) => !detail.includes(`${key} is missing`))).toEqual([])

@@ -1,3 +1,4 @@
+import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
@@ -32,7 +33,7 @@ beforeEach(() => {
 afterEach(() => void vi.restoreAllMocks())
 
 const send = async (path: string, init: RequestInit = {}, environment: Environment = { ...env }) =>
-  app.fetch(new Request(ORIGIN + path, init), environment)
+  app.fetch(new Request(ORIGIN + path, init), environment, createExecutionContext())
 
 /** What is wrong with the lines in the log: each is one object of JSON on one line, with known fields only. */
 const faultsOfLines = () =>
@@ -183,7 +184,7 @@ describe('a secret that is sent does not reach the log', () => {
       await ask('GET', `/v1/books?q=${canary}&author=${canary}&subject=${canary}`),
       await ask('GET', `/v1/users?q=${canary}`, { token }),
     ]
-    expect(answers.map(({ status }) => status)).toEqual([201, 409, 201, 201, 201, 409, 201, 200, 200, 409, 200, 200])
+    expect(answers.map(({ status }) => status)).toEqual([201, 409, 201, 201, 201, 409, 201, 200, 200, 201, 200, 200])
     expect(written()).not.toContain(canary)
     expect(faultsOfLines()).toEqual([])
   })
@@ -375,7 +376,7 @@ describe('an exception is logged without what it says', () => {
       vi.spyOn(globalThis, 'fetch').mockImplementation(answer)
       const response = await send('/v1/users', {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', 'cf-connecting-ip': '192.0.2.38' },
         body: JSON.stringify({ username: canary, email: `${canary}@mail.test`, password: `${canary} ${canary}` }),
       })
       expect(response.status).toBeGreaterThanOrEqual(500)

@@ -1,3 +1,4 @@
+import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { Validator } from '@cfworker/json-schema'
 import { hc } from 'hono/client'
@@ -219,7 +220,8 @@ describe('the examples', () => {
 
 describe('the typed client', () => {
   const client = hc<AppType>(ORIGIN, {
-    fetch: async (input: RequestInfo | URL, init?: RequestInit) => app.fetch(new Request(input, init), { ...env }),
+    fetch: async (input: RequestInfo | URL, init?: RequestInit) =>
+      app.fetch(new Request(input, init), { ...env }, createExecutionContext()),
   })
 
   test('lists books, and knows what they are', async () => {

@@ -1,3 +1,4 @@
+import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { app } from '../src/app.ts'
@@ -124,7 +125,7 @@ function asking(behaviour: RangeBehaviour) {
   const environment = withEnvironment({ BREACHED_PASSWORDS: `${env.RANGE_API}${run}/${behaviour}/range/` })
   return {
     run,
-    ...libraryOf({ env, fetch: (request) => app.fetch(request, environment) }),
+    ...libraryOf({ env, fetch: (request) => app.fetch(request, environment, createExecutionContext()) }),
     seen: async () => (await fetch(`${env.RANGE_API}${run}/seen`)).json<RangeRequest[]>(),
   }
 }
@@ -233,7 +234,7 @@ describe('whoever registers is not held up', () => {
 
   test('when nobody listens', async () => {
     const environment = withEnvironment({ BREACHED_PASSWORDS: 'http://127.0.0.1:9/range/' })
-    const library = libraryOf({ env, fetch: (request) => app.fetch(request, environment) })
+    const library = libraryOf({ env, fetch: (request) => app.fetch(request, environment, createExecutionContext()) })
     expect((await register(BREACHED_PASSWORD, library)).status).toBe(201)
     expect(away()).toHaveLength(1)
     expect(JSON.stringify(logged)).not.toMatch(/copper|lanterns|127\.0\.0\.1/)

@@ -1,3 +1,4 @@
+import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { app } from '../../src/app.ts'
 import { type Answer, ORIGIN, read } from './library.ts'
@@ -16,6 +17,7 @@ export const production = () =>
   withEnvironment({
     ENVIRONMENT: 'production',
     PUBLIC_URL: 'https://books.town.test',
+    MAIL_FROM: 'library@town.test',
     DATABASE_URL: 'postgresql://lectern_app:npg_Zk4vT9qLm2Xw@db.town.test/library',
     PASSWORD_SCRYPT_LN: '15',
   })
@@ -26,7 +28,7 @@ export async function send(
   environment: Environment = { ...env },
 ): Promise<Answer> {
   const request = new Request(ORIGIN + path, init)
-  return read(request.clone(), await app.fetch(request, environment))
+  return read(request.clone(), await app.fetch(request, environment, createExecutionContext()))
 }
 
 export const json = (body: string): RequestInit => ({
@@ -40,5 +42,5 @@ export const pathOf = (path: string) =>
   path
     .replace(':file', 'start.js')
     .replace(':name', 'forbidden')
-    .replace(':isbn', '9780141439518')
+    .replace(':isbn', '9780306406157')
     .replace(/:[a-z]+/g, SOME_ID)
