@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { routes } from '../src/app.ts'
 import { aLibraryApart } from './support/laboratory.ts'
-import { aPatron, ask, database, problemOf, theStaff } from './support/library.ts'
+import { aPatron, ask, database, type Library, problemOf, theStaff } from './support/library.ts'
 
 /** Bugs that other libraries' software has had, as far as no other file here tries them: see docs/security.md. */
 
@@ -145,4 +145,81 @@ test('a key that names the prototype of all objects changes none', async () => {
     expect((await ask('GET', `/v1/books?${query}`)).status).toBe(422)
   }
   expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
+})
+
+test('no answer sends anybody elsewhere', async () => {
+  const document = (await ask<Document>('GET', '/openapi.json')).body
+  const statuses = Object.values(document.paths).flatMap((operations) =>
+    Object.values(operations).flatMap(({ responses }) => Object.keys(responses)),
+  )
+  expect([...new Set(statuses)].filter((status) => status.startsWith('3'))).toEqual(['304'])
+})
+
+/** A fingerprint of every table. */
+async function contentsOf({ database }: Pick<Library, 'database'>) {
+  const tables = (await database`select tablename as name from pg_tables where schemaname = 'public' order by 1`) as {
+    name: string
+  }[]
+  const prints = await Promise.all(
+    tables.map(({ name }) =>
+      database.query(
+        `select '${name}' as name, md5(string_agg(t::text, ',' order by t::text)) as print from ${name} t`,
+      ),
+    ),
+  )
+  return prints.flat()
+}
+
+test('GET, HEAD and OPTIONS change nothing', async () => {
+  const library = await aLibraryApart()
+  const [staff, patron, book] = await Promise.all([library.theStaff(), library.aPatron(), library.aBook()])
+  const loan = await library.aLoan(patron, book)
+  const before = await contentsOf(library)
+  const ids: Record<string, string> = { '/v1/books/:id': book.id, '/v1/loans/:id': loan.id, '/v1/users/:id': patron.id }
+  for (const { path } of routes.filter(({ method }) => method === 'GET')) {
+    const stem = Object.keys(ids).find((known) => path.startsWith(known)) ?? ''
+    const address = path.replace(/:[a-z]+/, ids[stem] ?? SOME_ID)
+    const calls = ['GET', 'HEAD', 'OPTIONS'].flatMap((method) =>
+      [staff, patron].map(({ token }) => library.ask(method, address, { token })),
+    )
+    await Promise.all(calls)
+  }
+  expect(await contentsOf(library)).toEqual(before)
+  await library.giveBack(patron, loan)
+  expect(await contentsOf(library)).not.toEqual(before)
+  await library.drop()
+})
+
+const sources: Record<string, string> = import.meta.glob('../src/**/*.ts', {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+})
+
+describe('no source', () => {
+  test.each([
+    ['draws lots that can be guessed', /Math\.random/],
+    ['makes code of text', /\beval\(|new Function\(|import\([^'"]/],
+    ['asks for what it cannot have on this platform', /node:(child_process|fs|net|vm)/],
+  ])('%s', (_, form) => {
+    expect(Object.keys(sources).length).toBeGreaterThan(50)
+    expect(Object.keys(sources).filter((name) => form.test(sources[name] ?? ''))).toEqual([])
+  })
+
+  test('writes text into a statement but the names of our own columns', () => {
+    const places = Object.entries(sources).flatMap(([name, text]) =>
+      [...text.matchAll(/sql\.(raw|identifier)\(([^)]*)/g)].map(
+        ([, , what]) => `${name.replace('../src/', '')} ${what}`,
+      ),
+    )
+    expect(places.toSorted()).toMatchInlineSnapshot(`
+      [
+        "features/books/queries.ts \`'\${format}'\`",
+        "features/books/queries.ts \`'\${format}'\`",
+        "features/books/queries.ts column",
+        "features/books/queries.ts columns.map(([column]",
+        "features/policies/queries.ts policies[term].name",
+      ]
+    `)
+  })
 })

@@ -6,3 +6,8 @@ declare namespace Cloudflare {
     LABORATORY: string
   }
 }
+
+/** Vite's: files as text. */
+interface ImportMeta {
+  glob: (pattern: string, how: { query: '?raw'; import: 'default'; eager: true }) => Record<string, string>
+}
