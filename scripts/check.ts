@@ -15,6 +15,8 @@ const checks: [name: string, command: string, ...args: string[]][] = [
   ['bindings', 'wrangler', 'types', '--check'],
   ['migrations', 'node', 'scripts/check-migrations.ts'],
   ['OpenAPI', 'node', 'scripts/check-openapi.ts'],
+  ['versions', 'node', 'scripts/check-versions.ts'],
+  ['secrets', 'node', 'scripts/find-secrets.ts'],
   ['bundle', 'wrangler', 'deploy', '--dry-run', '--outdir', outdir],
 ]
 
