@@ -245,7 +245,7 @@ function main() {
       }
     }
   }
-  for (const fault of faults) console.error(fault)
+  for (const fault of faults) console.log(fault)
   console.log(`${rows.length} rows, ${faults.length} faults`)
   process.exitCode = faults.length === 0 ? 0 : 1
 }
