@@ -17,6 +17,8 @@ const checks: [name: string, command: string, ...args: string[]][] = [
   ['OpenAPI', 'node', 'scripts/check-openapi.ts'],
   ['security.txt', 'node', 'scripts/check-security-txt.ts'],
   ['guidance', 'node', 'scripts/write-guidance.ts', '--check'],
+  ['versions', 'node', 'scripts/check-versions.ts'],
+  ['secrets', 'node', 'scripts/find-secrets.ts'],
   ['bundle', 'wrangler', 'deploy', '--dry-run', '--outdir', outdir],
 ]
 

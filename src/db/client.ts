@@ -13,9 +13,10 @@ const ROUND_TRIP_TIMEOUT_MS = 4_000
  *  turn, 8.8 in all. Whoever is past this by then hears 503. */
 const LAST_ROUND_TRIP_MS = 5_500
 
-/** The endpoint and the time limit travel with each request, since neonConfig is shared by all. */
+/** The endpoint and the time limit travel with each request, since neonConfig is shared by all. A redirect is not followed:
+ *  the request holds the password of the database. */
 neonConfig.fetchFunction = (url: string, { endpoint, ...init }: RequestInit & { endpoint?: string }) =>
-  fetch(endpoint ?? url, { ...init, signal: AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS) })
+  fetch(endpoint ?? url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS) })
 
 /** A round trip to the database: statements in, the rows of each out, all in one transaction or none. */
 export type Db = {

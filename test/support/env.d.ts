@@ -10,3 +10,8 @@ declare namespace Cloudflare {
     RANGE_API: string
   }
 }
+
+/** Vite's: files as text. */
+interface ImportMeta {
+  glob: (pattern: string, how: { query: '?raw'; import: 'default'; eager: true }) => Record<string, string>
+}
