@@ -7,6 +7,7 @@ import { eligibilityForBook } from './features/eligibility/routes.ts'
 import { events } from './features/events/routes.ts'
 import { fees } from './features/fees/routes.ts'
 import { holds } from './features/holds/routes.ts'
+import { keys } from './features/keys/routes.ts'
 import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
 import { categories, policies } from './features/policies/routes.ts'
@@ -29,6 +30,7 @@ app.onError(onError)
 
 const routed = app
   .route('/v1/users', users)
+  .route('/v1/users/me/keys', keys)
   .route('/v1/sessions', sessions)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)

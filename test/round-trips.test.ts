@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { routes } from '../src/app.ts'
 import type { Block } from '../src/features/blocks/schema.ts'
 import type { Fee } from '../src/features/fees/schema.ts'
+import type { MadeKey } from '../src/features/keys/schema.ts'
 import type { Policy } from '../src/features/policies/schema.ts'
 import {
   aBook,
@@ -65,6 +66,9 @@ const charge = ({ patron, staff }: Setting, how: Ask = {}) =>
 const block = ({ patron, staff }: Setting, how: Ask = {}) =>
   ask<Block>('POST', '/v1/blocks', { token: staff.token, body: { userId: patron.id, reason: 'a test' }, ...how })
 
+const aKey = ({ token }: Person) =>
+  ask<MadeKey>('POST', '/v1/users/me/keys', { token, body: { name: 'a test', scopes: ['read', 'lend'] } })
+
 /** Prepares, and hands over the call to count. */
 const calls: Record<string, Call> = {
   'GET /': { status: 200, trips: 0, call: async () => () => ask('GET', '/') },
@@ -108,6 +112,20 @@ const calls: Record<string, Call> = {
         token: s.patron.token,
         body: { currentPassword: PASSWORD, newPassword: 'eight loud herons fly' },
       }),
+  },
+  'POST /v1/users/me/keys': { status: 201, trips: 1, call: async (s) => () => aKey(s.patron) },
+  'GET /v1/users/me/keys': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users/me/keys', { token: s.patron.token }),
+  },
+  'DELETE /v1/users/me/keys/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await aKey(s.patron)).body
+      return () => ask('DELETE', `/v1/users/me/keys/${id}`, { token: s.patron.token })
+    },
   },
   'GET /v1/users/:id': {
     status: 200,
@@ -560,6 +578,19 @@ test('a request repeated with its Idempotency-Key costs two, a second look at /r
   await ask('GET', '/readyz')
   trips = 0
   await ask('GET', '/readyz')
+  expect(trips).toBe(0)
+})
+
+test('what is asked with a key costs one, and a password in its place none', async () => {
+  const [patron, book] = await Promise.all([aPatron(), aBook()])
+  const { key } = (await aKey(patron)).body
+  trips = 0
+  expect((await borrow({ token: key }, book)).status).toBe(201)
+  expect((await ask('GET', '/v1/loans', { token: key })).status).toBe(200)
+  expect(trips).toBe(2)
+  trips = 0
+  const headers = { authorization: `Basic ${btoa(`${patron.username}:${PASSWORD}`)}` }
+  expect((await ask('GET', '/v1/loans', { headers })).status).toBe(401)
   expect(trips).toBe(0)
 })
 

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Db, LoggedIn } from '../../db/client.ts'
 import { users } from '../../db/schema.ts'
 import { problem } from '../../problem.ts'
 import { hashPassword, verifyPassword } from './password.ts'
@@ -11,7 +11,7 @@ import { requireUnguessable } from './register.ts'
 export async function changePassword(
   db: Db,
   config: Config,
-  { actor, currentPassword, newPassword }: { actor: Actor; currentPassword: string; newPassword: string },
+  { actor, currentPassword, newPassword }: { actor: LoggedIn; currentPassword: string; newPassword: string },
 ): Promise<void> {
   const { userId, sessionId } = actor
   const account = await db.row<{ username: string; email: string; stored: string }>(sql`
