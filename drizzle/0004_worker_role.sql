@@ -110,7 +110,7 @@ grant execute on function
   open_days_between, overcome, override_details, place_hold, policy_for, post_entry, record_event, reduce_fee,
   refresh_session, refuse, refuse_json, register, release_hold, remove_book, remove_calendar_day,
   remove_category, remove_copy, remove_second_factor, renew, replace_recovery_codes, require_actor,
-  require_book, require_fresh_session, require_plain_role, reset_password, resume_hold, serve_queue,
+  require_book, require_plain_role, reset_password, resume_hold, serve_queue,
   serves_queue, set_block, set_calendar_day, set_history, settle_holds, spend_code, suspend_hold,
   suspend_user, take_attempt, take_calendar, take_messages, time_zone, today, waits, wake_holds, words
 to lectern_worker;

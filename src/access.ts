@@ -1,8 +1,33 @@
+import { z } from 'zod'
 import { problem } from './problem.ts'
 
+/** What an API key may be made for, and by whom. */
+const scopes = {
+  read: {
+    roles: ['patron', 'staff'],
+    meaning: "see the user's own account, loans, holds, fees and blocks, and the policies",
+  },
+  lend: { roles: ['patron', 'staff'], meaning: 'borrow, return, renew and queue for the user' },
+  desk: { roles: ['staff'], meaning: 'do all that for any patron, check in copies, and see copies and users' },
+} as const
+
+export const Scope = z.enum(['read', 'lend', 'desk']).meta({
+  id: 'Scope',
+  description: Object.entries(scopes)
+    .map(([scope, { meaning }]) => `${scope}: ${meaning}`)
+    .join('; '),
+})
+type Scope = z.infer<typeof Scope>
+
+export const rolesOfScope = (scope: Scope): readonly Role[] => scopes[scope].roles
+
+type Role = 'patron' | 'staff'
+
 /** What a role may touch: its user's own, or everybody's. A role that is not named may not. What is dangerous in the wrong
- *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. */
-export type Rule = 'anyone' | { patron?: Whose; staff?: Whose; fresh?: true }
+ *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. An API key
+ *  opens what names its scope, and nothing else. */
+export type Rule = 'anyone' | ClosedRule
+export type ClosedRule = { patron?: Whose; staff?: Whose; fresh?: true; scope?: Scope }
 type Whose = 'own' | 'all'
 
 /** Who may do what: the whole of it. `allow()` applies these rules and holds none of its own; the app does not start when a
@@ -20,8 +45,8 @@ export const access = {
   'GET /docs/:file': 'anyone',
 
   'POST /v1/users': 'anyone',
-  'GET /v1/users': { staff: 'all' },
-  'GET /v1/users/me': { patron: 'own', staff: 'own' },
+  'GET /v1/users': { staff: 'all', scope: 'desk' },
+  'GET /v1/users/me': { patron: 'own', staff: 'own', scope: 'read' },
   'PATCH /v1/users/me': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true },
@@ -31,7 +56,10 @@ export const access = {
   'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
   'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own' },
   'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true },
-  'GET /v1/users/:id': { staff: 'all' },
+  'POST /v1/users/me/keys': { patron: 'own', staff: 'own', fresh: true },
+  'GET /v1/users/me/keys': { patron: 'own', staff: 'own' },
+  'DELETE /v1/users/me/keys/:id': { patron: 'own', staff: 'own' },
+  'GET /v1/users/:id': { staff: 'all', scope: 'desk' },
   'PATCH /v1/users/:id': { staff: 'all', fresh: true },
   'PUT /v1/users/:id/suspension': { staff: 'all', fresh: true },
   'DELETE /v1/users/:id/suspension': { staff: 'all', fresh: true },
@@ -54,48 +82,48 @@ export const access = {
   'GET /v1/books/:id': 'anyone',
   'PATCH /v1/books/:id': { staff: 'all' },
   'DELETE /v1/books/:id': { staff: 'all' },
-  'GET /v1/books/:id/copies': { staff: 'all' },
+  'GET /v1/books/:id/copies': { staff: 'all', scope: 'desk' },
   'POST /v1/books/:id/copies': { staff: 'all' },
-  'GET /v1/books/:id/eligibility': { patron: 'own', staff: 'all' },
+  'GET /v1/books/:id/eligibility': { patron: 'own', staff: 'all', scope: 'read' },
 
-  'GET /v1/copies/:id': { staff: 'all' },
+  'GET /v1/copies/:id': { staff: 'all', scope: 'desk' },
   'PATCH /v1/copies/:id': { staff: 'all' },
   'DELETE /v1/copies/:id': { staff: 'all' },
   'PUT /v1/copies/:id/loss': { staff: 'all' },
   'DELETE /v1/copies/:id/loss': { staff: 'all' },
-  'POST /v1/check-ins': { staff: 'all' },
+  'POST /v1/check-ins': { staff: 'all', scope: 'desk' },
 
-  'POST /v1/loans': { patron: 'own', staff: 'all' },
-  'GET /v1/loans': { patron: 'own', staff: 'all' },
-  'GET /v1/loans/:id': { patron: 'own', staff: 'all' },
-  'PUT /v1/loans/:id/return': { patron: 'own', staff: 'all' },
-  'POST /v1/loans/:id/renewals': { patron: 'own', staff: 'all' },
+  'POST /v1/loans': { patron: 'own', staff: 'all', scope: 'lend' },
+  'GET /v1/loans': { patron: 'own', staff: 'all', scope: 'read' },
+  'GET /v1/loans/:id': { patron: 'own', staff: 'all', scope: 'read' },
+  'PUT /v1/loans/:id/return': { patron: 'own', staff: 'all', scope: 'lend' },
+  'POST /v1/loans/:id/renewals': { patron: 'own', staff: 'all', scope: 'lend' },
   'PUT /v1/loans/:id/claimed-return': { staff: 'all' },
   'DELETE /v1/loans/:id/claimed-return': { staff: 'all' },
 
-  'POST /v1/holds': { patron: 'own', staff: 'all' },
-  'GET /v1/holds': { patron: 'own', staff: 'all' },
-  'GET /v1/holds/:id': { patron: 'own', staff: 'all' },
-  'DELETE /v1/holds/:id': { patron: 'own', staff: 'all' },
-  'PUT /v1/holds/:id/suspension': { patron: 'own', staff: 'all' },
-  'DELETE /v1/holds/:id/suspension': { patron: 'own', staff: 'all' },
+  'POST /v1/holds': { patron: 'own', staff: 'all', scope: 'lend' },
+  'GET /v1/holds': { patron: 'own', staff: 'all', scope: 'read' },
+  'GET /v1/holds/:id': { patron: 'own', staff: 'all', scope: 'read' },
+  'DELETE /v1/holds/:id': { patron: 'own', staff: 'all', scope: 'lend' },
+  'PUT /v1/holds/:id/suspension': { patron: 'own', staff: 'all', scope: 'lend' },
+  'DELETE /v1/holds/:id/suspension': { patron: 'own', staff: 'all', scope: 'lend' },
   'PUT /v1/holds/:id/position': { staff: 'all' },
 
   'POST /v1/fees': { staff: 'all' },
-  'GET /v1/fees': { patron: 'own', staff: 'all' },
-  'GET /v1/fees/:id': { patron: 'own', staff: 'all' },
+  'GET /v1/fees': { patron: 'own', staff: 'all', scope: 'read' },
+  'GET /v1/fees/:id': { patron: 'own', staff: 'all', scope: 'read' },
   'POST /v1/fees/:id/payments': { staff: 'all' },
   'POST /v1/fees/:id/waivers': { staff: 'all' },
 
   'POST /v1/blocks': { staff: 'all' },
-  'GET /v1/blocks': { patron: 'own', staff: 'all' },
+  'GET /v1/blocks': { patron: 'own', staff: 'all', scope: 'read' },
   'DELETE /v1/blocks/:id': { staff: 'all' },
 
   'GET /v1/events': { staff: 'all' },
 
-  'GET /v1/policies': { patron: 'all', staff: 'all' },
+  'GET /v1/policies': { patron: 'all', staff: 'all', scope: 'read' },
   'POST /v1/policies': { staff: 'all' },
-  'GET /v1/policies/:id': { patron: 'all', staff: 'all' },
+  'GET /v1/policies/:id': { patron: 'all', staff: 'all', scope: 'read' },
   'PATCH /v1/policies/:id': { staff: 'all' },
   'DELETE /v1/policies/:id': { staff: 'all' },
   'GET /v1/categories': { staff: 'all' },
@@ -113,13 +141,29 @@ type Access = typeof access
 export type RouteName = keyof Access
 export type OpenRoute = { [Name in RouteName]: Access[Name] extends 'anyone' ? Name : never }[RouteName]
 export type ClosedRoute = Exclude<RouteName, OpenRoute>
+/** Where a key may come. */
+export type KeyRoute = { [Name in ClosedRoute]: Access[Name] extends { scope: Scope } ? Name : never }[ClosedRoute]
 
 /** Whose things a request may touch: those of the user with this id; null: everybody's. */
 export type Owner = string | null
 
 /** The owner as far as a rule alone tells it. */
-export type OwnerOf<Name extends ClosedRoute> = OwnerFor<Access[Name][keyof Access[Name] & ('patron' | 'staff')]>
+export type OwnerOf<Name extends ClosedRoute> = OwnerFor<Access[Name][keyof Access[Name] & Role]>
 type OwnerFor<Given> = Given extends 'own' ? string : null
+
+/** What a key may touch, and the scope that it needs for it. A key of staff that is not for the desk reaches no further than
+ *  a patron's: it is a person's own. Throws 'scope-missing' where keys may not come, 'forbidden' where the role may not. */
+export function reachOfKey(
+  { scope, fresh, patron, ...rule }: ClosedRule,
+  { role, isForDesk }: { role: Role; isForDesk: boolean },
+): { whose: Whose; scope: Scope } {
+  if (scope === undefined || fresh) throw problem('scope-missing')
+  const whose = role === 'staff' ? rule.staff : patron
+  if (whose === undefined) throw problem('forbidden')
+  const isForEverybodys = whose === 'all' && patron !== 'all'
+  if (!isForEverybodys) return { whose, scope }
+  return isForDesk || patron === undefined ? { whose, scope: 'desk' } : { whose: patron, scope }
+}
 
 /** The user who is meant, whose own it is if nobody is named. Throws 'forbidden' for whoever names a user and may touch
  *  their own only. */

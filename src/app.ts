@@ -8,6 +8,7 @@ import { eligibilityForBook } from './features/eligibility/routes.ts'
 import { events } from './features/events/routes.ts'
 import { fees } from './features/fees/routes.ts'
 import { holds } from './features/holds/routes.ts'
+import { keys } from './features/keys/routes.ts'
 import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
 import { mailedTokens } from './features/mailed-tokens/routes.ts'
@@ -34,6 +35,7 @@ const routed = app
   .route('/v1/users/me/second-factor', secondFactor)
   .route('/v1/users', users)
   .route('/v1/auth', mailedTokens)
+  .route('/v1/users/me/keys', keys)
   .route('/v1/sessions', sessions)
   .route('/v1/auth', auth)
   .route('/v1/security', security)

@@ -38,11 +38,19 @@ export function describeApi(routes: Route[]) {
       'Users',
       'Sessions',
       'Security',
+      'Keys',
       'Service',
     ].map((name) => ({ name })),
     components: {
       securitySchemes: {
         accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'From POST /v1/sessions' },
+        apiKey: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'lak_...',
+          description:
+            'From POST /v1/users/me/keys, with the scope that the operation names; for staff who use it at the desk, `desk`. Apps that speak only Basic send it as the password, with any username.',
+        },
       },
     },
     paths,
@@ -50,7 +58,7 @@ export function describeApi(routes: Route[]) {
 }
 
 function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject {
-  const { description, roles, inputs } = facts
+  const { description, roles, scope, inputs } = facts
   const ofTarget = (target: string) => inputs.filter((input) => input.target === target).map(({ schema }) => schema)
   const body = inputs.find((input) => input.target === 'json')
   const parameters = {
@@ -63,7 +71,10 @@ function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject 
     summary: description.summary,
     ...(description.description !== undefined && { description: description.description }),
     tags: [description.tag],
-    ...(!roles.includes('anyone') && { security: [{ accessToken: [] }], 'x-roles': [...roles] }),
+    ...(!roles.includes('anyone') && {
+      security: [{ accessToken: [] }, ...(scope === null ? [] : [{ apiKey: [scope] }])],
+      'x-roles': [...roles],
+    }),
     requestParams: Object.fromEntries(Object.entries(parameters).filter(([, schema]) => schema !== undefined)),
     ...(body && {
       requestBody: { required: body.optional !== true, content: { 'application/json': { schema: body.schema } } },

@@ -38,6 +38,8 @@ export const problems = {
     'The refresh token had been used before',
     'The session was ended, since somebody else may hold its tokens. Log in again.',
   ],
+  'key-invalid': [401, 'The key is not valid', 'It may have been revoked or have expired: make another.'],
+  'scope-missing': [403, 'The key does not open this', 'Use a key with the scope that this needs, or log in.'],
   'account-suspended': [403, 'The account is suspended', 'Ask at the library.'],
   'fresh-login-required': [403, 'That needs a fresh login', 'Log in again, then repeat the request.'],
   forbidden: [403, 'Your role may not do that', 'Ask a member of staff.'],
@@ -45,6 +47,7 @@ export const problems = {
   // Things that are not there, or not yours
   'user-not-found': [404, 'There is no such user', 'Check the id.'],
   'session-not-found': [404, 'You have no such session', 'List your sessions.'],
+  'key-not-found': [404, 'You have no such key', 'List your keys.'],
   'book-not-found': [404, 'There is no such book', 'Search the catalogue.'],
   'copy-not-found': [404, 'There is no such copy', 'Check the id or the barcode.'],
   'loan-not-found': [404, 'There is no such loan', 'List your loans.'],
@@ -63,6 +66,7 @@ export const problems = {
   'second-factor-active': [409, 'There is a second factor', 'Remove it first.'],
   'second-factor-not-begun': [409, 'There is no second factor to do that with', 'Begin one first.'],
   'wrong-password': [403, 'The current password is wrong', 'Check it and try again.'],
+  'key-limit-reached': [409, 'You have twenty keys', 'Revoke one that you no longer use.'],
   'own-account': [409, 'That cannot be done to your own account', 'Ask another member of staff.'],
 
   // The catalogue
@@ -203,6 +207,10 @@ const headersOf = (name: ProblemName, status: number): Record<string, string> =>
   if (status === 503) return { 'retry-after': String(RETRY_AFTER_SECONDS) }
   if (name.startsWith('access-token-') || name === 'session-ended') {
     return { 'www-authenticate': 'Bearer error="invalid_token"' }
+  }
+  // Heard only by who sent a key: browsers ask for a password where Basic is offered.
+  if (name === 'key-invalid') {
+    return { 'www-authenticate': 'Bearer error="invalid_token", Basic realm="Lectern", charset="UTF-8"' }
   }
   if (status === 401) return { 'www-authenticate': 'Bearer' }
   return {}

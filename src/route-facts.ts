@@ -8,6 +8,8 @@ type RouteFacts = {
   description?: RouteDescription
   /** The name of its rule in src/access.ts. */
   rule?: string
+  /** What a key needs to come here; null: none may. */
+  scope?: string | null
   roles?: readonly ('anyone' | 'staff' | 'patron')[]
   inputs?: { target: 'json' | 'query' | 'param' | 'header'; schema: z.ZodType; optional?: boolean }[]
   problems?: readonly ProblemName[]
@@ -60,7 +62,7 @@ export function readRoutes(app: Pick<Hono, 'routes'>, rules: object): Route[] {
   return [...gathered].map(([key, { method, path, facts }]) => {
     const description = facts.find((fact) => fact.description)?.description
     const [access, ...others] = facts.filter((fact) => fact.rule !== undefined)
-    const { rule, roles } = access ?? {}
+    const { rule, roles, scope = null } = access ?? {}
     if (!description) throw new Error(`${key} does not describe itself`)
     if (!rule || !roles || roles.length === 0) throw new Error(`${key} does not say who may use it`)
     if (rule !== key) throw new Error(`${key} goes by the rule of ${rule}`)
@@ -73,6 +75,7 @@ export function readRoutes(app: Pick<Hono, 'routes'>, rules: object): Route[] {
         description,
         rule,
         roles,
+        scope,
         inputs: facts.flatMap((fact) => fact.inputs ?? []),
         problems: facts.flatMap((fact) => fact.problems ?? []),
       },

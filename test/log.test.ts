@@ -284,6 +284,20 @@ describe('one event is one line', () => {
     expect(faultsOfLines()).toEqual([])
   })
 
+  test('that names the user of a key once it is known to be theirs, and never the key', async () => {
+    const { id, token } = await aPatron()
+    const body = { name: 'a test', scopes: ['read'] }
+    const { key } = (await ask<{ key: string }>('POST', '/v1/users/me/keys', { token, body })).body
+    calls.length = 0
+    await ask('GET', '/v1/users/me', { token: key })
+    await ask('GET', '/v1/users/me', { token: key.slice(0, -1) + (key.endsWith('A') ? 'B' : 'A') })
+    expect(records().map(({ status, actorId }) => [status, actorId])).toEqual([
+      [200, id],
+      [401, undefined],
+    ])
+    expect(written()).not.toContain('lak_')
+  })
+
   test('that names the route that answered', async () => {
     const { token } = await aPatron()
     calls.length = 0

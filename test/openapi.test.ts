@@ -80,9 +80,16 @@ describe('the document', () => {
   test('asks for a token exactly where one is needed', async () => {
     const { security, components } = await document()
     expect(security).toEqual([])
-    expect(components.securitySchemes).toMatchObject({ accessToken: { type: 'http', scheme: 'bearer' } })
+    expect(components.securitySchemes).toMatchObject({
+      accessToken: { type: 'http', scheme: 'bearer' },
+      apiKey: { type: 'http', scheme: 'bearer' },
+    })
     const secured = (await operations()).filter(({ operation }) => operation.security !== undefined)
-    expect(secured.every(({ operation }) => JSON.stringify(operation.security) === '[{"accessToken":[]}]')).toBe(true)
+    const scopes = new Map(routes.map(({ method, path, facts }) => [`${method} ${templateOf(path)}`, facts.scope]))
+    for (const { name, operation } of secured) {
+      const scope = scopes.get(name)
+      expect(operation.security, name).toEqual([{ accessToken: [] }, ...(scope ? [{ apiKey: [scope] }] : [])])
+    }
     const needed = await Promise.all(
       routes.map(async ({ method, path }) => {
         const response = await app.fetch(
@@ -103,7 +110,7 @@ describe('the document', () => {
         ...(operation.security
           ? [
               ...['authentication-required', 'access-token-invalid', 'access-token-expired', 'access-token-outdated'],
-              ...['session-ended', 'account-suspended'],
+              ...['session-ended', 'account-suspended', 'key-invalid', 'scope-missing'],
             ]
           : []),
         ...(operation.requestBody

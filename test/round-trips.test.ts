@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { routes } from '../src/app.ts'
 import type { Block } from '../src/features/blocks/schema.ts'
 import type { Fee } from '../src/features/fees/schema.ts'
+import type { MadeKey } from '../src/features/keys/schema.ts'
 import type { Policy } from '../src/features/policies/schema.ts'
 import {
   aBook,
@@ -74,6 +75,8 @@ const begin = async ({ token }: Person) =>
 
 const confirmFactor = ({ token }: Person, secret: string) =>
   ask('PUT', '/v1/users/me/second-factor/confirmation', { token, body: { code: codeOf(secret) } })
+const aKey = ({ token }: Person) =>
+  ask<MadeKey>('POST', '/v1/users/me/keys', { token, body: { name: 'a test', scopes: ['read', 'lend'] } })
 
 /** Prepares, and hands over the call to count. */
 const calls: Record<string, Call> = {
@@ -195,6 +198,20 @@ const calls: Record<string, Call> = {
       await ask('POST', '/v1/auth/password-reset-requests', { body: { email: s.patron.email } })
       const token = tokenIn(await awaitMail(s.patron.email, /^Set a new/))
       return () => ask('POST', '/v1/auth/password-resets', { body: { token, newPassword: 'eight loud herons fly' } })
+    },
+  },
+  'POST /v1/users/me/keys': { status: 201, trips: 1, call: async (s) => () => aKey(s.patron) },
+  'GET /v1/users/me/keys': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users/me/keys', { token: s.patron.token }),
+  },
+  'DELETE /v1/users/me/keys/:id': {
+    status: 204,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await aKey(s.patron)).body
+      return () => ask('DELETE', `/v1/users/me/keys/${id}`, { token: s.patron.token })
     },
   },
   'GET /v1/users/:id': {
@@ -648,6 +665,19 @@ test('a request repeated with its Idempotency-Key costs two, a second look at /r
   await ask('GET', '/readyz')
   trips = 0
   await ask('GET', '/readyz')
+  expect(trips).toBe(0)
+})
+
+test('what is asked with a key costs one, and a password in its place none', async () => {
+  const [patron, book] = await Promise.all([aPatron(), aBook()])
+  const { key } = (await aKey(patron)).body
+  trips = 0
+  expect((await borrow({ token: key }, book)).status).toBe(201)
+  expect((await ask('GET', '/v1/loans', { token: key })).status).toBe(200)
+  expect(trips).toBe(2)
+  trips = 0
+  const headers = { authorization: `Basic ${btoa(`${patron.username}:${PASSWORD}`)}` }
+  expect((await ask('GET', '/v1/loans', { headers })).status).toBe(401)
   expect(trips).toBe(0)
 })
 

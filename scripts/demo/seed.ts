@@ -150,7 +150,7 @@ async function lend(db: Db, { books, users }: { books: Map<string, Book>; users:
   }
   const askerOf = (username: string) => {
     const { id: userId, role } = got(users, username)
-    return { actor: { userId, role, sessionId: userId }, owner: userId }
+    return { actor: { userId, role }, owner: userId }
   }
   const borrow = (username: string, title: string) =>
     checkOut(db, { bookId: got(books, title).id, ...askerOf(username) }, null)

@@ -1,6 +1,7 @@
 import { neon, neonConfig, NeonDbError } from '@neondatabase/serverless'
 import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
+import type { ApiKey } from '../api-key.ts'
 import { type Config, ConfigError } from '../config.ts'
 import { bytea } from './parameters.ts'
 import { isProblemName, problem, type ProblemName } from '../problem.ts'
@@ -31,8 +32,11 @@ export type Db = {
   after: (check: SQL) => Db
 }
 
-/** Somebody who has shown an access token. */
-export type Actor = { userId: string; sessionId: string; role: 'staff' | 'patron' }
+/** Somebody who has shown an access token or a key. */
+export type Actor = { userId: string; role: 'staff' | 'patron' }
+
+/** Somebody who has logged in. */
+export type LoggedIn = Actor & { sessionId: string }
 
 /** An Idempotency-Key, ready for the database: see src/idempotency.ts. */
 export type Claim = { keyHash: Uint8Array; fingerprint: Uint8Array }
@@ -50,11 +54,15 @@ export class DatabaseError extends Error {
 }
 
 /** An ended session, a suspended user or a changed role counts from the next request, at no round trip of its own. */
-export const requireActor = ({ sessionId, userId, role }: Actor) =>
+export const requireActor = ({ sessionId, userId, role }: LoggedIn) =>
   sql`select require_actor(${sessionId}, ${userId}, ${role})`
 
 /** Refreshing a session does not make it fresh. */
-export const requireFreshSession = ({ sessionId }: Actor) => sql`select require_fresh_session(${sessionId})`
+export const requireFreshSession = ({ sessionId }: LoggedIn) => sql`select require_fresh_session(${sessionId})`
+
+/** The same for a key, of which nothing has been checked before. */
+export const requireKey = ({ hash, userId, role }: ApiKey, scope: string) =>
+  sql`select require_key(${bytea(hash)}, ${userId}, ${role}, ${scope})`
 
 type Row = Record<string, unknown>
 

@@ -192,6 +192,35 @@ export const loanCounters = pgTable(
   ],
 )
 
+export const apiKeys = pgTable(
+  'api_keys',
+  {
+    id: id(),
+    userId: uuid('user_id').notNull(),
+    role: text('role', { enum: ['staff', 'patron'] }).notNull(),
+    keyHash: bytea('key_hash').notNull(),
+    name: text('name').notNull(),
+    scopes: text('scopes').array().notNull(),
+    createdAt: moment('created_at').notNull().defaultNow(),
+    expiresAt: moment('expires_at'),
+    lastUsedAt: moment('last_used_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'api_keys_pkey', columns: [t.id] }),
+    foreignKey({ name: 'api_keys_user_fkey', columns: [t.userId], foreignColumns: [users.id] }).onDelete('cascade'),
+    unique('api_keys_hash_unique').on(t.keyHash),
+    check('api_keys_hash_is_sha256', sql`length(${t.keyHash}) = 32`),
+    check('api_keys_role_known', sql`${t.role} in ('staff', 'patron')`),
+    check('api_keys_name_bounded', sql`length(${t.name}) between 1 and 80`),
+    check(
+      'api_keys_scopes_known',
+      sql`${t.scopes} <@ array['read', 'lend', 'desk'] and cardinality(${t.scopes}) between 1 and 3`,
+    ),
+    check('api_keys_desk_is_for_staff', sql`${t.role} = 'staff' or 'desk' <> all (${t.scopes})`),
+    index('api_keys_by_user').on(t.userId, t.id),
+  ],
+)
+
 export const sessions = pgTable(
   'sessions',
   {

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Db, LoggedIn } from '../../db/client.ts'
 import { byteaArray } from '../../db/parameters.ts'
 import { recoveryCodes, secondFactors, users } from '../../db/schema.ts'
 import { seal, unseal } from '../../personal-data.ts'
@@ -9,7 +9,7 @@ import { sha256 } from '../../sha256.ts'
 import { newRecoveryCode, newSecret, normalRecoveryCode, RECOVERY_CODES, stepOfCode, uriOf } from './codes.ts'
 import type { SecondFactor } from './schema.ts'
 
-export const getSecondFactor = (db: Db, { userId }: Actor): Promise<SecondFactor> =>
+export const getSecondFactor = (db: Db, { userId }: LoggedIn): Promise<SecondFactor> =>
   db.one(sql`
     select json_build_object(
       'confirmedAt', (select confirmed_at from ${secondFactors} where user_id = ${userId}),
@@ -17,7 +17,7 @@ export const getSecondFactor = (db: Db, { userId }: Actor): Promise<SecondFactor
     ) as body`)
 
 /** Makes a secret, which counts once a code of it has been shown. Throws 'second-factor-active'. */
-export async function beginSecondFactor(db: Db, config: Config, { userId }: Actor) {
+export async function beginSecondFactor(db: Db, config: Config, { userId }: LoggedIn) {
   const secret = newSecret()
   const sealed = await seal(config, { column: 'second_factors.secret', row: userId }, secret)
   const { username } = await db
@@ -31,7 +31,7 @@ export async function beginSecondFactor(db: Db, config: Config, { userId }: Acto
 export async function confirmSecondFactor(
   db: Db,
   config: Config,
-  { actor, code }: { actor: Actor; code: string },
+  { actor, code }: { actor: LoggedIn; code: string },
 ): Promise<{ recoveryCodes: string[] }> {
   const { userId, sessionId } = actor
   const { sealed } = await db.row<{ sealed: string | null }>(sql`
@@ -45,14 +45,17 @@ export async function confirmSecondFactor(
 }
 
 /** The old ones are good no more. Throws 'second-factor-not-begun'. */
-export async function replaceRecoveryCodes(db: Db, { userId, sessionId }: Actor): Promise<{ recoveryCodes: string[] }> {
+export async function replaceRecoveryCodes(
+  db: Db,
+  { userId, sessionId }: LoggedIn,
+): Promise<{ recoveryCodes: string[] }> {
   const { codes, hashes } = await newCodes()
   await db.row(sql`select replace_recovery_codes(${userId}, ${sessionId}, ${byteaArray(hashes)})`)
   return { recoveryCodes: codes }
 }
 
 /** Throws 'second-factor-not-begun'. */
-export async function removeSecondFactor(db: Db, { userId, sessionId }: Actor): Promise<void> {
+export async function removeSecondFactor(db: Db, { userId, sessionId }: LoggedIn): Promise<void> {
   await db.row(sql`select remove_second_factor(${userId}, ${sessionId})`)
 }
 

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Db, LoggedIn } from '../../db/client.ts'
 import { bytea } from '../../db/parameters.ts'
 import { keyedHash } from '../../keyed-hash.ts'
 import { unsealOptional } from '../../personal-data.ts'
@@ -19,7 +19,7 @@ type Account = { wait: number; username: string; email: string | null; stored: s
 export async function changePassword(
   db: Db,
   config: Config,
-  { actor, currentPassword, newPassword }: { actor: Actor; currentPassword: string; newPassword: string },
+  { actor, currentPassword, newPassword }: { actor: LoggedIn; currentPassword: string; newPassword: string },
 ): Promise<void> {
   const { userId, sessionId } = actor
   // First without the names of the account, so that a weak wish costs no attempt.
