@@ -71,7 +71,7 @@ grant select, insert, delete on book_isbns to lectern_worker;
 grant select, insert, update on copies to lectern_worker;
 grant select, insert, update, delete on policies to lectern_worker;
 grant select, insert, delete on categories to lectern_worker;
-grant select, update (time_zone, currency, staff_second_factor) on library to lectern_worker;
+grant select, update (time_zone, currency) on library to lectern_worker;
 grant select, update (opens, closes) on opening_hours to lectern_worker;
 grant select, insert, update, delete on calendar_days to lectern_worker;
 grant select, insert, update, delete on holds to lectern_worker;

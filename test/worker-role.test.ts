@@ -8,7 +8,18 @@ import type { Fee } from '../src/features/fees/schema.ts'
 import type { Policy } from '../src/features/policies/schema.ts'
 import { runTasks } from '../src/scheduled.ts'
 import { aLibraryApart, libraryWith } from './support/laboratory.ts'
-import { type Answer, aPatron, database, type Library, PASSWORD, problemOf, theStaff } from './support/library.ts'
+import {
+  type Answer,
+  aPatron,
+  database,
+  type Library,
+  PASSWORD,
+  type Person,
+  problemOf,
+  theStaff,
+} from './support/library.ts'
+import { awaitMail, tokenIn } from './support/mail.ts'
+import { codeOf } from './support/second-factor.ts'
 
 /** What the Worker may do in the database: drizzle/0004_worker_role.sql. */
 
@@ -216,6 +227,9 @@ const scheduled = (library: Library): Call => {
       () => false,
     )
 }
+const begin = async ({ ask }: Pick<Library, 'ask'>, { token }: Person) =>
+  (await ask<{ secret: string }>('POST', '/v1/users/me/second-factor', { token })).body.secret
+
 const columns = (verb: string, table: string, ...names: string[]) =>
   names.map((name) => `${verb} (${name}) on ${table}`)
 
@@ -233,6 +247,11 @@ const needs: Need[] = [
       'insert on loan_counters',
       'select on loan_counters',
       'select on fees',
+      'insert on mailed_tokens',
+      'insert on messages',
+      'insert on attempts',
+      'select on attempts',
+      'update on attempts',
       'insert on idempotency_keys',
       'select on idempotency_keys',
       'update on idempotency_keys',
@@ -244,7 +263,84 @@ const needs: Need[] = [
       const { username } = await aPatron()
       return () => succeeds(ask('POST', '/v1/sessions', { body: { username, password: PASSWORD } }))
     },
-    grants: ['select on users', 'insert on sessions', 'delete on sessions', 'insert on refresh_tokens'],
+    grants: [
+      'select on users',
+      'insert on sessions',
+      'delete on sessions',
+      'insert on refresh_tokens',
+      'delete on attempts',
+      'select on second_factors',
+      ...['select', 'insert', 'update', 'delete'].map((verb) => `${verb} on known_addresses`),
+      ...columns('insert', 'security_events', 'user_id', 'kind'),
+      ...columns('update', 'security_events', 'kind', 'session_id'),
+      'select on security_events',
+    ],
+  },
+  {
+    act: 'confirming an email address',
+    prepare: async ({ ask, aPatron }) => {
+      const token = tokenIn(await awaitMail((await aPatron()).email, /^Confirm/))
+      return () => succeeds(ask('POST', '/v1/auth/email-confirmations', { body: { token } }))
+    },
+    grants: ['select on mailed_tokens', 'delete on mailed_tokens'],
+  },
+  {
+    act: 'beginning a second factor',
+    prepare: async (library) => asPatron(library, await library.aPatron(), 'POST', '/v1/users/me/second-factor'),
+    grants: ['insert on second_factors', 'update on second_factors'],
+  },
+  {
+    act: 'confirming a second factor',
+    prepare: async (library) => {
+      const patron = await library.aPatron()
+      const code = codeOf(await begin(library, patron))
+      return asPatron(library, patron, 'PUT', '/v1/users/me/second-factor/confirmation', { code })
+    },
+    grants: [
+      'insert on recovery_codes',
+      'update (second_factor_at) on sessions',
+      'insert (session_id) on security_events',
+    ],
+  },
+  {
+    act: 'logging in with a recovery code',
+    prepare: async ({ ask, ...library }) => {
+      const patron = await library.aPatron()
+      const body = { code: codeOf(await begin({ ask }, patron)) }
+      const confirmed = await ask<{ recoveryCodes: string[] }>('PUT', '/v1/users/me/second-factor/confirmation', {
+        token: patron.token,
+        body,
+      })
+      const [code] = confirmed.body.recoveryCodes
+      return () =>
+        succeeds(ask('POST', '/v1/sessions', { body: { username: patron.username, password: PASSWORD, code } }))
+    },
+    grants: ['select on recovery_codes', 'delete on recovery_codes'],
+  },
+  {
+    act: 'removing a second factor',
+    prepare: async (library) => {
+      const patron = await library.aPatron()
+      await begin(library, patron)
+      return asPatron(library, patron, 'DELETE', '/v1/users/me/second-factor')
+    },
+    grants: ['delete on second_factors'],
+  },
+  {
+    act: 'making a key',
+    prepare: async (library) =>
+      asPatron(library, await library.aPatron(), 'POST', '/v1/users/me/keys', { name: 'a test', scopes: ['read'] }),
+    grants: ['insert on api_keys', 'select on api_keys', 'delete on api_keys'],
+  },
+  {
+    act: 'using a key',
+    prepare: async (library) => {
+      const { token } = await library.aPatron()
+      const body = { name: 'a test', scopes: ['read'] }
+      const key = (await library.ask<{ key: string }>('POST', '/v1/users/me/keys', { token, body })).body.key
+      return asPatron(library, { token: key }, 'GET', '/v1/loans')
+    },
+    grants: ['update (last_used_at) on api_keys'],
   },
   {
     act: 'refreshing a session',
@@ -395,7 +491,29 @@ const needs: Need[] = [
   {
     act: 'what time does',
     prepare: (library) => Promise.resolve(scheduled(library)),
-    grants: ['update (created_at) on blocks', 'delete on idempotency_keys'],
+    grants: [
+      'update (created_at) on blocks',
+      'delete on idempotency_keys',
+      'update (expires_at) on mailed_tokens',
+      ...['security_events', 'messages'].map((table) => `delete on ${table}`),
+      'select on messages',
+      ...columns('update', 'messages', 'attempts', 'next_attempt_at'),
+    ],
+  },
+  {
+    act: 'encrypting what is not',
+    prepare: async (library) => {
+      const { id } = await library.aPatron()
+      const task = scheduled(library)
+      return async () => {
+        await library.database`update sessions set device_name = 'as before' where user_id = ${id}`
+        await library.database`
+          insert into messages (user_id, kind, recipient, next_attempt_at)
+          values (${id}, 'a-test', 'as@before', now() + interval '1 day')`
+        return task()
+      }
+    },
+    grants: ['update (device_name) on sessions', ...columns('update', 'messages', 'recipient', 'content')],
   },
   {
     act: 'making a policy',
@@ -504,7 +622,10 @@ describe('a Worker whose role may do more', () => {
     onTestFinished(() => lines.mockRestore())
     const id = crypto.randomUUID()
     const reads = routes
-      .filter(({ method, path }) => method === 'GET' && (path.startsWith('/v1/') || path === '/readyz'))
+      .filter(
+        ({ method, path }) =>
+          method === 'GET' && ((path.startsWith('/v1/') && path !== '/v1/security/guidance') || path === '/readyz'),
+      )
       .map(({ path }) => path.replace(':isbn', '9780306406157').replaceAll(/:\w+/g, id))
     expect(reads.length).toBeGreaterThan(20)
     const username = `u${unique()}`
