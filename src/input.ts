@@ -10,6 +10,9 @@ import { stateFacts } from './route-facts.ts'
 const plain = (form: RegExp) => (value: string) => value.isWellFormed() && !form.test(value)
 // oxlint-disable-next-line no-control-regex -- control characters are what is refused
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/
+/** Embeddings, overrides and isolates turn round what stands beside a line, and can make it read as something else (UTR #36,
+ *  2.9). No script needs them within a line: the marks U+200E and U+200F, and the joiners, stay allowed. */
+const DIRECTION = /[\u202a-\u202e\u2066-\u2069]/
 // oxlint-disable-next-line no-control-regex -- the same, but for tab and line breaks
 const CONTROL_IN_LINES = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufeff\ufffe\uffff]/
 
@@ -18,6 +21,7 @@ const bounded = (max: number) => z.string().min(1).max(max)
 export const line = (max: number) =>
   bounded(max)
     .refine(plain(CONTROL), 'holds a control character or broken text')
+    .refine((value) => !DIRECTION.test(value), 'holds a character that changes the direction of text')
     .transform((value) => value.normalize('NFC'))
     .pipe(z.string().max(max).regex(/\S/, 'holds nothing but space'))
 
@@ -27,10 +31,11 @@ export const lines = (max: number) =>
     .transform((value) => value.normalize('NFC'))
     .pipe(z.string().max(max).regex(/\S/, 'holds nothing but space'))
 
-/** A moment with its offset from UTC, kept in UTC. Dates that do not exist are refused. */
+/** A moment with its offset from UTC, kept in UTC, where its year has four digits too. Dates that do not exist are refused. */
 export const moment = z.iso
   .datetime({ offset: true })
   .refine((value) => Date.parse(value) >= Date.UTC(1900, 0), 'is before 1900')
+  .refine((value) => Date.parse(value) < Date.UTC(10_000, 0), 'is after 9999')
   .transform((value) => new Date(value).toISOString())
 
 /** For the body of a PATCH: at least one field. Says nothing beside another fault. */
@@ -74,6 +79,7 @@ export function valid<T extends z.ZodType, Where extends Target>(
     throw problem('invalid-input', { errors: inputErrors(target, result.error) })
   })
   const handler: typeof validated = async (c, next) => {
+    if (target === 'query') requireTextQuery(c)
     if (target === 'json' && !(optional && (await isWithoutBody(c)))) await requireStrictJson(c)
     return validated(c, next)
   }
@@ -83,7 +89,19 @@ export function valid<T extends z.ZodType, Where extends Target>(
 const isWithoutBody = async (c: Context) =>
   c.req.header('content-type') === undefined && (await c.req.arrayBuffer()).byteLength === 0
 
-/** The only way in for a body: application/json, valid UTF-8, valid JSON, no key twice, no __proto__. */
+/** Hono keeps what it cannot decode as it stands, and URL, which makes the next link, reads it as U+FFFD: it is refused. */
+function requireTextQuery(c: Context) {
+  try {
+    decodeURIComponent(new URL(c.req.url).search)
+  } catch {
+    throw problem('invalid-input', { errors: [{ in: 'query', pointer: '', detail: 'is not UTF-8, percent-encoded' }] })
+  }
+}
+
+/** Deeper than any body of ours, and far from where a parser runs out of stack. */
+const DEPTH_MAX = 32
+
+/** The only way in for a body: application/json, valid UTF-8, valid JSON, not too deep, no key twice, no __proto__. */
 async function requireStrictJson(c: Context) {
   const [mediaType, charset] = (c.req.header('content-type') ?? '').toLowerCase().split(';')
   const isUtf8 = charset === undefined || /^\s*charset="?utf-8"?\s*$/.test(charset)
@@ -93,17 +111,23 @@ async function requireStrictJson(c: Context) {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     JSON.parse(text)
-    refuseDoubleKeys(text)
+    refuseDepthAndDoubleKeys(text)
   } catch {
     throw problem('malformed-json')
   }
 }
 
-function refuseDoubleKeys(text: string) {
+function refuseDepthAndDoubleKeys(text: string) {
   const open: Set<string>[] = []
+  const enter = () => {
+    if (open.push(new Set()) > DEPTH_MAX) throw new SyntaxError('too deep')
+  }
+  const leave = () => void open.pop()
   visit(text, {
-    onObjectBegin: () => void open.push(new Set()),
-    onObjectEnd: () => void open.pop(),
+    onObjectBegin: enter,
+    onObjectEnd: leave,
+    onArrayBegin: enter,
+    onArrayEnd: leave,
     onObjectProperty: (key) => {
       const keys = open.at(-1)
       if (key === '__proto__' || keys?.has(key)) throw new SyntaxError('a key stands twice')

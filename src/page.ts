@@ -11,7 +11,7 @@ export const PageQuery = {
   limit: z.coerce.number<string>().int().min(1).max(100).default(20).meta({ description: 'Items a page', example: 20 }),
   cursor: z
     .string()
-    .regex(/^[A-Za-z0-9_-]{1,1024}$/)
+    .regex(/^[A-Za-z0-9_-]{1,3072}$/)
     .optional()
     .meta({ description: 'From the `next` link of the page before' }),
 }
@@ -28,11 +28,18 @@ export type Page<T> = { items: T[]; next: string | null }
 export function readCursor<T>(schema: z.ZodType<T>, cursor: string | undefined): T | null {
   if (cursor === undefined) return null
   try {
-    return schema.parse(JSON.parse(new TextDecoder().decode(base64urlnopad.decode(cursor))))
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(base64urlnopad.decode(cursor))
+    return schema.parse(JSON.parse(text, refuseBrokenText))
   } catch {
     const detail = 'is not a cursor of this list in this order: take it from the next link'
     throw problem('invalid-input', { errors: [{ in: 'query', pointer: '/cursor', detail }] })
   }
+}
+
+/** What no key of ours holds, and PostgreSQL does not take. */
+function refuseBrokenText(_name: string, value: unknown) {
+  if (typeof value === 'string' && (!value.isWellFormed() || value.includes('\0'))) throw new SyntaxError('broken text')
+  return value
 }
 
 const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))

@@ -9,7 +9,11 @@ import { log, logFault } from './log.ts'
  *  to clients and stays; the database uses the same names. */
 export const problems = {
   // The request itself
-  'malformed-json': [400, 'The body is not JSON', 'Send one JSON object in UTF-8 that names no key twice.'],
+  'malformed-json': [
+    400,
+    'The body is not JSON',
+    'Send one JSON object in UTF-8 that names no key twice and is at most 32 deep.',
+  ],
   'https-required': [403, 'Only https is served', 'Repeat the request over https.'],
   'not-found': [404, 'There is nothing here', 'Check the address. What belongs to somebody else is not here either.'],
   'method-not-allowed': [405, 'This resource does not know that method', 'Use one of the methods in Allow.'],

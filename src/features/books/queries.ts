@@ -130,13 +130,15 @@ export async function removeBook(db: Db, { id, versions }: { id: string; version
 
 type Sort = NonNullable<BookFilter['sort']>
 
+const Smallint = z.int().min(-32_768).max(32_767)
+
 /** What each order sorts by, and which way. Every order ends in the id, so a page never repeats or skips. */
 const orders: Record<Sort, { key: SQL; schema: z.ZodType<string | number>; type: SQL; descending: boolean }> = {
   relevance: { key: sql`rank`, schema: z.number(), type: sql`float8`, descending: true },
   title: { key: sql`title_key collate "C"`, schema: z.string(), type: sql`text`, descending: false },
   '-title': { key: sql`title_key collate "C"`, schema: z.string(), type: sql`text`, descending: true },
-  year: { key: yearKey(), schema: z.int(), type: sql`smallint`, descending: false },
-  '-year': { key: yearKey(), schema: z.int(), type: sql`smallint`, descending: true },
+  year: { key: yearKey(), schema: Smallint, type: sql`smallint`, descending: false },
+  '-year': { key: yearKey(), schema: Smallint, type: sql`smallint`, descending: true },
   newest: { key: sql`id`, schema: z.uuid(), type: sql`uuid`, descending: true },
 }
 

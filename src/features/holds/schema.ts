@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { line } from '../../input.ts'
 import { PageQuery, pageOf } from '../../page.ts'
+import { Day } from '../library/schema.ts'
 import { timestamp } from '../../timestamp.ts'
 import { Format } from '../copies/schema.ts'
 import { Override } from '../loans/schema.ts'
@@ -54,9 +55,10 @@ export type NewHold = z.infer<typeof NewHold>
 
 export const HoldSuspension = z
   .strictObject({
-    until: z.iso
-      .date()
-      .meta({ example: '2027-01-10', description: "The day, in the library's time zone, from which it waits again" }),
+    until: Day.meta({
+      example: '2027-01-10',
+      description: "The day, in the library's time zone, from which it waits again",
+    }),
   })
   .meta({ id: 'HoldSuspension' })
 
