@@ -26,10 +26,15 @@ export async function aServerApart(settings: Record<string, string> = {}) {
   }
 }
 
+/** The library that test files share, reached through an isolate of its own, which knows nothing of what others met. */
+export const anIsolate = () => libraryWith({ ...env })
+
 function libraryAt(databaseUrl: string) {
   const apart = { ...env, DATABASE_URL: databaseUrl }
   return {
     ...libraryWith(apart),
+    /** The same library through another isolate, which knows nothing of what others met. */
+    isolate: (change: Partial<Cloudflare.Env> = {}) => libraryWith({ ...apart, ...change }),
     /** The same library, where the next so many round trips to the database meet a fault. */
     faulty: (fault: FaultName, times = 1) => {
       const run = crypto.randomUUID()
