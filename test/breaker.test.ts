@@ -237,7 +237,7 @@ describe('five requests at once that meet a fault for real', { timeout: 60_000 }
   test('open it, whatever the fault', async () => {
     const library = await aLibraryApart()
     const costs = faultNames.map(async (fault) => {
-      const faulty = library.faulty(fault, 5)
+      const faulty = library.faulty(fault, { times: 5 })
       const answers = await Promise.all(Array.from({ length: 5 }, () => faulty.ask('GET', '/v1/library')))
       expect(answers.map(({ status }) => status)).toEqual(Array(5).fill(503))
       return [fault, (await faulty.ask('GET', '/v1/library')).status]

@@ -3,16 +3,18 @@ import { configOf } from '../../src/config.ts'
 import type { Actor } from '../../src/db/client.ts'
 import type { Library } from './library.ts'
 
-export type Someone = { id: string; token: string }
+export type Someone = { id: string; token: string; sessionId: string }
 
-/** People of these names, logged in. They have no passwords: hashing those would take longer than the test. */
+/** People of these names, logged in. They have no passwords, or one whose hash is given: to make a hash for each would take
+ *  longer than the test. */
 export async function people(
   { database, env }: Pick<Library, 'database' | 'env'>,
   wanted: { username: string; role: Actor['role'] }[],
+  passwordHash = '-',
 ): Promise<Someone[]> {
   const rows = await database`
     with made as (
-      select w.place, (create_user(w.username, w.username || '@mail.test', '-', w.role)).id as id
+      select w.place, (create_user(w.username, w.username || '@mail.test', ${passwordHash}, w.role)).id as id
       from unnest(${wanted.map(({ username }) => username)}::text[], ${wanted.map(({ role }) => role)}::text[])
         with ordinality as w (username, role, place)
     ),
@@ -26,7 +28,7 @@ export async function people(
     wanted.map(async ({ role }, place) => {
       const [id, sid] = [String(rows[place]?.['user_id']), String(rows[place]?.['session_id'])]
       const token = await signAccessToken(configOf(env), { sub: id, sid, jti: crypto.randomUUID(), role, iat })
-      return { id, token }
+      return { id, token, sessionId: sid }
     }),
   )
 }
