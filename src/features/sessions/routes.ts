@@ -55,7 +55,7 @@ export const sessions = factory
     allow('patron', 'staff'),
     async (c) => {
       const { userId, sessionId } = c.var.actor
-      await endSession(c.var.db, { userId, id: sessionId })
+      await endSession(c.var.db, { userId, id: sessionId, absent: 'session-ended' })
       return c.body(null, 204)
     },
   )
@@ -70,7 +70,8 @@ export const sessions = factory
     allow('patron', 'staff'),
     valid('param', IdParam),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.actor.userId, id: c.req.valid('param').id })
+      const { id } = c.req.valid('param')
+      await endSession(c.var.db, { userId: c.var.actor.userId, id, absent: 'session-not-found' })
       return c.body(null, 204)
     },
   )
