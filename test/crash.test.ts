@@ -66,7 +66,8 @@ describe.concurrent('while PostgreSQL is killed', { timeout: PATIENCE_MS }, () =
 
 /** Everybody asks for something else at once; when some have been answered the server is killed and started again. */
 async function askAll(server: Server, signal: CrashSignal) {
-  const all = Object.entries(verbs).filter(([, { everywhere }]) => !everywhere)
+  // The rest needs a library or a moment of its own.
+  const all = Object.entries(verbs).filter(([, { everywhere, prompt, trips }]) => !everywhere && !prompt && !trips)
   const inTurn = atMost(6)
   const effects = await Promise.all(all.map(([, verb]) => inTurn(() => effectOf(server, verb))))
   const ready = Promise.withResolvers<void>()
@@ -139,7 +140,11 @@ async function borrowAll(server: Server, { patrons, books }: Crowd, signals: rea
     }
   }
   const borrowAllOf = async (patron: Someone) => {
-    for (const book of books) await borrow(patron, book)
+    for (const book of books) {
+      await borrow(patron, book)
+      // The Worker is in this isolate too, and its timers, on which a hash's turn depends, fire when nothing else is ready.
+      await scheduler.wait(1)
+    }
   }
   const kill = async () => {
     for (const [place, signal] of signals.entries()) {

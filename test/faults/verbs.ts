@@ -24,6 +24,8 @@ export type Verb = {
   everywhere?: true
   /** Its round trips; one unless said. */
   trips?: 2
+  /** A repetition is the same only within ten seconds. */
+  prompt?: true
   /** A repetition does it once more. */
   adds?: true
   /** What somebody asks who may not, where that is nobody with a token. */
@@ -268,6 +270,7 @@ export const verbs: Record<string, Verb> = {
   },
   refresh: {
     status: 200,
+    prompt: true,
     intruder: (call) => ({ ...call, body: { refreshToken: `lrt_${'A'.repeat(43)}` } }),
     given: async (s) => {
       const { refreshToken } = await must<Tokens>(s, logIn(s))
