@@ -7,7 +7,7 @@ import type { Loan } from '../src/features/loans/schema.ts'
 import type { CrashSignal } from './support/commands.ts'
 import { inconsistencies } from './support/consistent.ts'
 import { aServerApart } from './support/laboratory.ts'
-import { type Answer, problemOf } from './support/library.ts'
+import { type Answer, type Library, problemOf } from './support/library.ts'
 import { people, type Someone } from './support/people.ts'
 
 /** PostgreSQL is killed again and again while patrons borrow books. Whoever hears nothing asks again with the same key,
@@ -66,7 +66,8 @@ describe.concurrent('while PostgreSQL is killed', { timeout: PATIENCE_MS }, () =
 
 /** Everybody asks for something else at once; when some have been answered the server is killed and started again. */
 async function askAll(server: Server, signal: CrashSignal) {
-  const all = Object.entries(verbs)
+  // The rest needs a library or a moment of its own.
+  const all = Object.entries(verbs).filter(([, { everywhere, prompt, trips }]) => !everywhere && !prompt && !trips)
   const inTurn = atMost(6)
   const effects = await Promise.all(all.map(([, verb]) => inTurn(() => effectOf(server, verb))))
   const ready = Promise.withResolvers<void>()
@@ -78,8 +79,10 @@ async function askAll(server: Server, signal: CrashSignal) {
     await server.start()
   }
 
+  // Not the one where they ask again: that has not met the outage, and refuses nothing because of it.
+  const isolate = server.isolate()
   const ask: Server['ask'] = async (...call) => {
-    const answer = await server.ask<never>(...call)
+    const answer = await isolate.ask<never>(...call)
     if (answer.status >= 300) return answer
     heard += 1
     if (heard === ENOUGH) restart().then(restarted.resolve, restarted.reject)
@@ -89,7 +92,7 @@ async function askAll(server: Server, signal: CrashSignal) {
     waiting += 1
     if (waiting === all.length) ready.resolve()
     await ready.promise
-    return { ask, over: () => restarted.promise, mayBeHeard: true } as const
+    return [{ ask, over: () => restarted.promise, mayBeHeard: true } as const]
   }
   const trials = all.map(async ([name, verb], place) => {
     const effect = effects[place]
@@ -126,9 +129,9 @@ async function borrowAll(server: Server, { patrons, books }: Crowd, signals: rea
 
   const borrow = async (patron: Someone, book: { id: string }) => {
     const headers = { 'idempotency-key': `${patron.id}${book.id}` }
-    for (;;) {
+    for (let isolate: Library = server; ; isolate = server.isolate()) {
       const startedAt = Date.now()
-      const answer: Answer<Loan> = await server.borrow(patron, book, { headers })
+      const answer: Answer<Loan> = await isolate.borrow(patron, book, { headers })
       if (Date.now() - startedAt > LIMIT_MS) wrong.push('an answer came too late')
       if (answer.status === 201) return acknowledged.push(answer.body.id)
       if (problemOf(answer) !== 'database-unavailable') return wrong.push(`refused: ${answer.text}`)
@@ -137,7 +140,11 @@ async function borrowAll(server: Server, { patrons, books }: Crowd, signals: rea
     }
   }
   const borrowAllOf = async (patron: Someone) => {
-    for (const book of books) await borrow(patron, book)
+    for (const book of books) {
+      await borrow(patron, book)
+      // The Worker is in this isolate too, and its timers, on which a hash's turn depends, fire when nothing else is ready.
+      await scheduler.wait(1)
+    }
   }
   const kill = async () => {
     for (const [place, signal] of signals.entries()) {

@@ -132,7 +132,11 @@ test('nothing is answered as a page but the documentation', async () => {
       ),
     ),
   )
-  expect(pages).toEqual(['/docs text/html', '/docs/{file} */*'])
+  expect(pages.toSorted()).toEqual([
+    '/.well-known/security.txt text/plain; charset=utf-8',
+    '/docs text/html',
+    '/docs/{file} */*',
+  ])
 })
 
 type Document = {

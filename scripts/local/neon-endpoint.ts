@@ -20,12 +20,13 @@ export type NeonEndpoint = {
   stop: () => Promise<void>
 }
 
-/** `closed`: nothing is sent; `half`: half of it, then the connection is closed; `stalled`: half, and then nothing. */
+/** `closed`: nothing is sent; `reset`: nor is the connection closed in peace; `half`: half of it, then the connection is
+ *  closed; `stalled`: half, and then nothing. */
 export type Answer = {
   status: number
   headers?: Record<string, string>
   body: string
-  sent?: 'closed' | 'half' | 'stalled'
+  sent?: 'closed' | 'reset' | 'half' | 'stalled'
 }
 
 /** What a fault has to do with: the query, which it may run, and that its client has gone. `midway` is a last statement
@@ -123,6 +124,7 @@ export async function startNeonEndpoint({
 
 function send(response: ServerResponse, { status, headers, body, sent }: Answer): void {
   if (sent === 'closed') return void response.destroy()
+  if (sent === 'reset') return void response.socket?.resetAndDestroy()
   const bytes = Buffer.from(body)
   response.writeHead(status, {
     'content-type': 'application/json',

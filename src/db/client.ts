@@ -3,6 +3,7 @@ import { DrizzleQueryError, type SQL, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/neon-http'
 import type { ApiKey } from '../api-key.ts'
 import { type Config, ConfigError } from '../config.ts'
+import { newBreaker } from './breaker.ts'
 import { bytea } from './parameters.ts'
 import { isProblemName, problem, type ProblemName } from '../problem.ts'
 
@@ -69,37 +70,43 @@ type Row = Record<string, unknown>
 /** `startedAt`: of the request that this is for, in milliseconds since 1970. */
 type Options = { config: Config; onRoundTrip: () => void; startedAt?: number; checks?: SQL[] }
 
-const connect = ({ databaseUrl, databaseEndpoint }: Config) =>
-  drizzle(neon(databaseUrl, { fetchOptions: { endpoint: databaseEndpoint } }))
+const connect = ({ databaseUrl, databaseEndpoint }: Config) => ({
+  client: drizzle(neon(databaseUrl, { fetchOptions: { endpoint: databaseEndpoint } })),
+  breaker: newBreaker({ trialMs: ROUND_TRIP_TIMEOUT_MS }),
+})
 
-/** One a configuration: a client holds settings and no connection, so requests may share it. Until a round trip has
- *  succeeded, each asks first whether the role may do no more than a Worker needs. */
-const clients = new WeakMap<Config, { client: ReturnType<typeof connect>; startChecks: SQL[] }>()
+/** One a configuration: a client holds settings and no connection, so requests may share it, and what they have learnt of
+ *  the database. Until a round trip has succeeded, each asks first whether the role may do no more than a Worker needs. */
+const clients = new WeakMap<Config, ReturnType<typeof connect> & { startChecks: SQL[] }>()
 
 function clientOf(config: Config) {
-  const known = clients.get(config) ?? { client: connect(config), startChecks: [sql`select require_plain_role()`] }
+  const known = clients.get(config) ?? { ...connect(config), startChecks: [sql`select require_plain_role()`] }
   clients.set(config, known)
   return known
 }
 
 export function openDb({ config, onRoundTrip, startedAt = Infinity, checks = [] }: Options): Db {
   const known = clientOf(config)
-  const { client } = known
+  const { client, breaker } = known
 
   /** One request, whatever the number of statements; answers the rows of the last. */
   const run = async (statements: SQL[]): Promise<Row[]> => {
     if (Date.now() - startedAt > LAST_ROUND_TRIP_MS) throw problem('database-unavailable')
-    onRoundTrip()
     const [first, ...rest] = [...known.startChecks, ...checks, ...statements].map((statement) =>
       client.execute(statement),
     )
     if (first === undefined) throw new Error('no statement')
+    const leave = breaker.enter()
+    onRoundTrip()
     try {
       const results = rest.length === 0 ? [await first] : await client.batch([first, ...rest])
+      leave('reached')
       known.startChecks = []
       return results.at(-1)?.rows ?? []
     } catch (error) {
-      throw translate(error)
+      const cause = error instanceof DrizzleQueryError ? error.cause : error
+      leave(isAway(cause) ? 'away' : 'reached')
+      throw translate(cause)
     }
   }
 
@@ -169,17 +176,18 @@ const constraintProblems: Record<string, ProblemName> = {
   loans_one_open_per_user_and_book: 'already-on-loan',
 }
 
-/** Connection and operator errors, resources, time limits, and transactions that had to give way (PostgreSQL, appendix
- *  A): to be tried again, and no fault of the request. */
-const isPassing = (sqlstate: string) => /^(08|53|57|58|40)/.test(sqlstate)
+/** Nothing was heard from PostgreSQL, or that it cannot serve anybody just now: connection errors, resources, shutdowns,
+ *  its own input and output (appendix A). Without an SQLSTATE, something between us and it spoke, or nobody; for a
+ *  connection lost in mid-query Neon answers an empty one. */
+const isAway = (error: unknown) => !(error instanceof NeonDbError) || !error.code || /^(08|53|57P|58)/.test(error.code)
 
-function translate(thrown: unknown): Error {
-  const error = thrown instanceof DrizzleQueryError ? thrown.cause : thrown
-  // The driver could not read the answer: something between us and the database gave one of its own.
-  if (!(error instanceof NeonDbError)) return problem('database-unavailable')
-  const { code, constraint } = error
-  // Neon answers a connection lost in mid-query with an empty code.
-  if (code === undefined || code === '' || isPassing(code)) return problem('database-unavailable')
+/** Cancelled by a time limit, or had to give way to another transaction: to be tried again, and no fault of the request. */
+const isPassing = (sqlstate: string) => /^(57|40)/.test(sqlstate)
+
+function translate(error: unknown): Error {
+  if (isAway(error) || !(error instanceof NeonDbError)) return problem('database-unavailable')
+  const { code = '', constraint } = error
+  if (isPassing(code)) return problem('database-unavailable')
   if (code === 'LN001' && error.message === 'idempotency-key-replayed') return new Replayed()
   if (code === 'LN001' && error.message === 'misconfigured') {
     return new ConfigError([{ key: 'DATABASE_URL', fault: 'is of a role that may do more than the Worker needs' }])

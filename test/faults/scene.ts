@@ -1,4 +1,8 @@
+import { signAccessToken } from '../../src/access-token.ts'
+import { configOf } from '../../src/config.ts'
+import { hashPassword } from '../../src/features/users/password.ts'
 import type { aLibraryApart } from '../support/laboratory.ts'
+import { PASSWORD } from '../support/library.ts'
 import { people } from '../support/people.ts'
 
 export type Apart = Omit<Awaited<ReturnType<typeof aLibraryApart>>, 'drop'>
@@ -8,6 +12,7 @@ export type Scene = Awaited<ReturnType<typeof aScene>>
 export const TERMS = 'update policies set fee_per_day = 10, fee_max = 50, lost_fee = 300'
 
 let scenes = 0
+let passwordHash: Promise<string> | undefined
 
 /** A corner of a library where nothing happens but one verb: people and books of its own, which its name tells from those
  *  of all others. */
@@ -15,10 +20,12 @@ export async function aScene(library: Apart) {
   const { database } = library
   const place = (scenes += 1)
   const name = `scene${String(place).padStart(6, '0')}`
-  const [staff, patron, second, third] = await people(library, [
-    { username: `${name}staff`, role: 'staff' },
+  passwordHash ??= hashPassword(configOf(library.env), PASSWORD)
+  const wanted = [
+    { username: `${name}staff`, role: 'staff' as const },
     ...[1, 2, 3].map((n) => ({ username: `${name}patron${n}`, role: 'patron' as const })),
-  ])
+  ]
+  const [staff, patron, second, third] = await people(library, wanted, await passwordHash)
   if (!staff || !patron || !second || !third) throw new Error('somebody is missing')
   return {
     ...library,
@@ -27,6 +34,11 @@ export async function aScene(library: Apart) {
     patron,
     second,
     third,
+    /** Tokens that were good once: of a session that has ended, and of a role that is no longer theirs. */
+    intruders: await Promise.all([
+      aToken(library, { ...staff, sessionId: crypto.randomUUID() }),
+      aToken(library, second),
+    ]),
     /** A day of this scene alone, and so are those after it. */
     day: new Date(Date.UTC(2100, 0, 1 + place * 10)).toISOString().slice(0, 10),
     book: (copies = 1) => aBook(library, { title: `${name} book`, barcode: name, copies }),
@@ -42,6 +54,15 @@ export async function aScene(library: Apart) {
     },
   }
 }
+
+const aToken = ({ env }: Apart, { id, sessionId }: { id: string; sessionId: string }) =>
+  signAccessToken(configOf(env), {
+    sub: id,
+    sid: sessionId,
+    jti: crypto.randomUUID(),
+    role: 'staff',
+    iat: Math.floor(Date.now() / 1_000),
+  })
 
 async function aBook(
   { database }: Apart,
@@ -69,7 +90,14 @@ const STATE = `
   )
   select json_build_object(
     'users', (select json_agg(to_jsonb(u) - 'password_hash' order by u.username) from people u),
-    'sessions', (select json_agg(s order by u.username) from sessions s join people u on u.id = s.user_id),
+    'sessions', (select json_agg(s order by u.username, s.id) from sessions s join people u on u.id = s.user_id),
+    'tokens', (
+      select json_agg(to_jsonb(t) - 'token_hash' - 'successor_nonce' order by t.session_id, t.spent_at)
+      from refresh_tokens t join sessions s on s.id = t.session_id join people u on u.id = s.user_id
+    ),
+    'changed', (select json_agg(u.updated_at > u.created_at order by u.username) from people u),
+    'categories', (select json_agg(c order by c.name) from categories c where c.name = $1),
+    'zone', (select time_zone from library),
     'counters', (
       select json_agg(n.open_loans order by u.username) from loan_counters n join people u on u.id = n.user_id
     ),

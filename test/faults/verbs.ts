@@ -1,6 +1,7 @@
+import type { Tokens } from '../../src/features/sessions/schema.ts'
 import type { Fee } from '../../src/features/fees/schema.ts'
 import type { Block } from '../../src/features/blocks/schema.ts'
-import type { Answer, Ask } from '../support/library.ts'
+import { type Answer, type Ask, PASSWORD } from '../support/library.ts'
 import type { Scene } from './scene.ts'
 
 export type Call = {
@@ -19,6 +20,16 @@ export type Verb = {
   repeated?: number
   /** Keeps all else in its library waiting while it is under way. */
   alone?: true
+  /** Changes what every scene of its library sees. */
+  everywhere?: true
+  /** Its round trips; one unless said. */
+  trips?: 2
+  /** A repetition is the same only within ten seconds. */
+  prompt?: true
+  /** A repetition does it once more. */
+  adds?: true
+  /** What somebody asks who may not, where that is nobody with a token. */
+  intruder?: (call: Call) => Call
   /** Makes the situation, and says what to ask. */
   given: (scene: Scene) => Promise<Call>
 }
@@ -246,8 +257,96 @@ export const verbs: Record<string, Verb> = {
     keyed: true,
     status: 201,
     given: async ({ name }) => {
-      const body = { username: `${name}new`, email: `${name}@mail.test`, password: 'seven quiet herons wade' }
+      const body = { username: `${name}new`, email: `${name}@mail.test`, password: PASSWORD }
       return { method: 'POST', path: '/v1/users', body }
+    },
+  },
+  'log in': {
+    trips: 2,
+    status: 201,
+    adds: true,
+    intruder: (call) => ({ ...call, body: { ...call.body, password: 'not the password' } }),
+    given: async (s) => logIn(s),
+  },
+  refresh: {
+    status: 200,
+    prompt: true,
+    intruder: (call) => ({ ...call, body: { refreshToken: `lrt_${'A'.repeat(43)}` } }),
+    given: async (s) => {
+      const { refreshToken } = await must<Tokens>(s, logIn(s))
+      return { method: 'POST', path: '/v1/sessions/refresh', body: { refreshToken } }
+    },
+  },
+  'log out': {
+    status: 204,
+    repeated: 401,
+    given: async (s) => ({ by: s.patron, method: 'DELETE', path: '/v1/sessions/current' }),
+  },
+  'end a session': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => ({ by: s.patron, method: 'DELETE', path: `/v1/sessions/${await aSession(s)}` }),
+  },
+  'change a password': {
+    trips: 2,
+    status: 204,
+    repeated: 403,
+    given: async (s) => {
+      await aSession(s)
+      const body = { currentPassword: PASSWORD, newPassword: 'eight loud herons fly' }
+      return { by: s.patron, method: 'PUT', path: '/v1/users/me/password', body }
+    },
+  },
+  "change a user's role": {
+    status: 200,
+    given: async (s) => ({ by: s.staff, method: 'PATCH', path: `/v1/users/${s.patron.id}`, body: { role: 'staff' } }),
+  },
+  'reinstate a user': {
+    status: 200,
+    given: async (s) => {
+      const path = `/v1/users/${s.patron.id}/suspension`
+      await must(s, { by: s.staff, method: 'PUT', path, body: { reason: 'a test' } })
+      return { by: s.staff, method: 'DELETE', path }
+    },
+  },
+  'change a book': {
+    status: 200,
+    repeated: 412,
+    given: async (s) => {
+      const path = `/v1/books/${(await s.book()).id}`
+      return { by: s.staff, method: 'PATCH', path, body: { subtitle: 'by a test' }, headers: asRead }
+    },
+  },
+  'remove a book': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => {
+      const path = `/v1/books/${(await s.book()).id}`
+      return { by: s.staff, method: 'DELETE', path, headers: asRead }
+    },
+  },
+  'make a category': {
+    status: 200,
+    given: async (s) => ({ by: s.staff, method: 'PUT', path: `/v1/categories/${s.name}` }),
+  },
+  'remove a category': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => ({ by: s.staff, method: 'DELETE', path: `/v1/categories/${await aCategory(s)}` }),
+  },
+  'move the library': {
+    status: 200,
+    alone: true,
+    everywhere: true,
+    given: async (s) => {
+      const move = (timeZone: string): Call => ({
+        by: s.staff,
+        method: 'PATCH',
+        path: '/v1/library',
+        body: { timeZone },
+      })
+      await must(s, move('Europe/Paris'))
+      return move('Asia/Tokyo')
     },
   },
   'keep a history': {
@@ -295,17 +394,30 @@ export const send = (
   more: Ask['headers'] = {},
 ): Promise<Answer> => ask(method, path, { token: by?.token, body, headers: { ...headers, ...more } })
 
-const post = (by: { token: string }, path: string, body?: object): Call => ({
+export const post = (by: { token: string }, path: string, body?: object): Call => ({
   by,
   method: 'POST',
   path,
   ...(body && { body }),
 })
 
-async function must<T>(scene: Scene, call: Call): Promise<T> {
+export async function must<T>(scene: Scene, call: Call): Promise<T> {
   const { status, body, text } = await send(scene, call)
   if (status >= 300) throw new Error(`${call.method} ${call.path}: ${status} ${text}`)
   return body as T
+}
+
+const logIn = ({ name }: Scene): Call => ({
+  method: 'POST',
+  path: '/v1/sessions',
+  body: { username: `${name}patron1`, password: PASSWORD },
+})
+
+/** Another session of the patron's. */
+async function aSession({ database, patron }: Scene) {
+  const rows = await database`
+    insert into sessions (user_id, expires_at) values (${patron.id}, now() + interval '1 day') returning id`
+  return String(rows[0]?.['id'])
 }
 
 /** The patron's hold has the copy, and somebody else waits behind it. */

@@ -19,6 +19,11 @@ const page: Answer = {
   headers: { 'content-type': 'text/html' },
   body: '<!doctype html><title>Hello</title>',
 }
+const text = (status: number, body: string, type = 'application/json'): Answer => ({
+  status,
+  headers: { 'content-type': type },
+  body,
+})
 const failure = (status: number, message: string): Answer => ({ status, body: JSON.stringify({ message, code: '' }) })
 const broken = failure(500, 'internal error')
 
@@ -63,6 +68,14 @@ const faults: Record<FaultName, Fault> = {
     return page
   },
   'too-many': async () => failure(429, 'Too many requests.'),
+  reset: async () => ({ ...nothing, sent: 'reset' }),
+  empty: async () => text(200, ''),
+  garbage: async () => text(200, '\u0000\u0001{"rows":[['),
+  'other-json': async () => text(200, '{"ok":true}'),
+  'other-type': async () => text(200, 'OK', 'text/plain'),
+  'bad-gateway': async () => text(502, '<html>Bad gateway</html>', 'text/html'),
+  /** To where it would be answered. */
+  redirect: async () => ({ status: 307, headers: { location: '/sql' }, body: '' }),
   'too-large': async ({ run }) => {
     await run()
     return failure(507, 'response is too large (max is 67108864 bytes)')
@@ -73,13 +86,24 @@ const faults: Record<FaultName, Fault> = {
 
 const isFaultName = (name: string): name is FaultName => faultNames.some((known) => known === name)
 
-/** `?fault=<name>&times=<n>&run=<unique>`: the first n requests of the run meet the fault. */
+/** `?fault=<name>&times=<n>&run=<unique>&skip=<n>`: n requests of the run meet the fault, after those that are skipped. */
 export function newFaults() {
   const runs = new Map<string, Promise<Answer>[]>()
+  const skipped = new Map<string, number>()
   return {
     meet: (request: IncomingMessage, meeting: Meeting): Promise<Answer> | undefined => {
-      const { fault, times, run } = Object.fromEntries(new URLSearchParams(request.url?.split('?')[1] ?? ''))
+      const {
+        fault,
+        times,
+        run,
+        skip = '0',
+      } = Object.fromEntries(new URLSearchParams(request.url?.split('?')[1] ?? ''))
       if (fault === undefined || run === undefined) return undefined
+      const passed = skipped.get(run) ?? 0
+      if (passed < Number(skip)) {
+        skipped.set(run, passed + 1)
+        return undefined
+      }
       const met = runs.get(run) ?? []
       if (met.length >= Number(times)) return undefined
       const reply = isFaultName(fault) ? faults[fault](meeting) : Promise.resolve(failure(400, `no fault: ${fault}`))

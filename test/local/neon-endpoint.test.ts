@@ -529,6 +529,13 @@ const consequences: Record<FaultName, { seen: string; effects: number }> = {
   'error-500-after': { seen: '500 {"message":"internal error","code":""}', effects: 1 },
   html: { seen: '200 <!doctype html><title>Hello</title>', effects: 0 },
   'html-after': { seen: '200 <!doctype html><title>Hello</title>', effects: 1 },
+  reset: { seen: 'lost', effects: 0 },
+  empty: { seen: '200 ', effects: 0 },
+  garbage: { seen: '200 \u0000\u0001{"rows":[[', effects: 0 },
+  'other-json': { seen: '200 {"ok":true}', effects: 0 },
+  'other-type': { seen: '200 OK', effects: 0 },
+  'bad-gateway': { seen: '502 <html>Bad gateway</html>', effects: 0 },
+  redirect: { seen: '307 ', effects: 0 },
   'too-many': { seen: '429 {"message":"Too many requests.","code":""}', effects: 0 },
   'too-large': { seen: '507 {"message":"response is too large (max is 67108864 bytes)","code":""}', effects: 1 },
   'cancel-midway': { seen: '400 57014', effects: 0 },
@@ -547,7 +554,8 @@ describe('on purpose', () => {
     const failed = ({ name }: Error) => (name === 'TimeoutError' ? 'late' : 'lost')
     const signal = AbortSignal.timeout(1_000)
     const headers = { 'Neon-Connection-String': url }
-    const response = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body), signal }).catch(failed)
+    const how = { method: 'POST', headers, body: JSON.stringify(body), signal, redirect: 'manual' } as const
+    const response = await fetch(address, how).catch(failed)
     if (typeof response === 'string') return response
     const answer = await response.text().catch((error: Error) => error)
     if (answer instanceof Error) return `${response.status}, then ${failed(answer)}`
@@ -570,6 +578,13 @@ describe('on purpose', () => {
     const answers = []
     for (let i = 0; i < 4; i += 1) answers.push((await seen(address, { query: 'select 1' })).slice(0, 3))
     expect(answers).toEqual(['429', '429', '200', '200'])
+  })
+
+  test('a run meets its fault after those that it lets pass', async () => {
+    const address = `${faulty.url}?fault=too-many&times=1&skip=2&run=${randomUUID()}`
+    const answers = []
+    for (let i = 0; i < 4; i += 1) answers.push((await seen(address, { query: 'select 1' })).slice(0, 3))
+    expect(answers).toEqual(['200', '200', '429', '200'])
   })
 
   test('an unknown fault is refused, and an endpoint without faults meets none', async () => {

@@ -20,6 +20,13 @@ export type CrashSignal = 'SIGQUIT' | 'SIGKILL'
 /** What can go wrong between a Worker and its database: test/local/faults.ts says what each does. */
 export const faultNames = [
   'refuse',
+  'reset',
+  'empty',
+  'garbage',
+  'other-json',
+  'other-type',
+  'bad-gateway',
+  'redirect',
   'delay-before',
   'run-late',
   'stuck',

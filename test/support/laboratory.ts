@@ -27,14 +27,19 @@ export async function aServerApart(settings: Record<string, string> = {}) {
   }
 }
 
+/** The library that test files share, reached through an isolate of its own, which knows nothing of what others met. */
+export const anIsolate = () => libraryWith({ ...env })
+
 function libraryAt({ ownerUrl, workerUrl }: Opened) {
   const apart = { ...env, DATABASE_URL: workerUrl, OWNER_DATABASE_URL: ownerUrl }
   return {
     ...libraryWith(apart),
-    /** The same library, where the next so many round trips to the database meet a fault. */
-    faulty: (fault: FaultName, times = 1) => {
+    /** The same library through another isolate, which knows nothing of what others met. */
+    isolate: (change: Partial<Cloudflare.Env> = {}) => libraryWith({ ...apart, ...change }),
+    /** The same library, where so many round trips to the database meet a fault, after those that are skipped. */
+    faulty: (fault: FaultName, { times = 1, skip = 0 } = {}) => {
       const run = crypto.randomUUID()
-      const DATABASE_ENDPOINT = `${env.DATABASE_ENDPOINT}?fault=${fault}&times=${times}&run=${run}`
+      const DATABASE_ENDPOINT = `${env.DATABASE_ENDPOINT}?fault=${fault}&times=${times}&skip=${skip}&run=${run}`
       return {
         ...libraryWith({ ...apart, DATABASE_ENDPOINT }),
         /** Waits until nothing that met the fault can have any effect any more. */

@@ -5,14 +5,16 @@ import type { Library } from './library.ts'
 
 export type Someone = { id: string; token: string; sessionId: string }
 
-/** People of these names, logged in. They have no passwords: hashing those would take longer than the test. */
+/** People of these names, logged in. They have no passwords, or one whose hash is given: to make a hash for each would take
+ *  longer than the test. */
 export async function people(
   { database, env }: Pick<Library, 'database' | 'env'>,
   wanted: { username: string; role: Actor['role'] }[],
+  passwordHash = '-',
 ): Promise<Someone[]> {
   const rows = await database`
     with made as (
-      select w.place, (create_user(uuidv7(), w.username, '-', w.role, null, null)).id as id
+      select w.place, (create_user(uuidv7(), w.username, ${passwordHash}, w.role, null, null)).id as id
       from unnest(${wanted.map(({ username }) => username)}::text[], ${wanted.map(({ role }) => role)}::text[])
         with ordinality as w (username, role, place)
     ),

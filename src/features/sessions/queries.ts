@@ -32,13 +32,15 @@ async function reveal(config: Config, sealed: Session): Promise<Session> {
   return { ...sealed, deviceName: await unsealOptional(config, place, sealed.deviceName) }
 }
 
-/** Deletes a session and, with it, its refresh tokens. Throws 'session-not-found' for another's. */
-export async function endSession(db: Db, { userId, id }: { userId: string; id: string }): Promise<void> {
+type Ending = { userId: string; id: string; absent: 'session-not-found' | 'session-ended' }
+
+/** Deletes a session and, with it, its refresh tokens. Throws `absent` for another's, and when it was ended meanwhile. */
+export async function endSession(db: Db, { userId, id, absent }: Ending): Promise<void> {
   await db.one(sql`
     with ended as (
       delete from ${sessions}
       where id = ${id} and user_id = ${userId}
       returning id
     )
-    select coalesce((select to_json(id) from ended), refuse_json('session-not-found')) as body`)
+    select coalesce((select to_json(id) from ended), refuse_json(${absent})) as body`)
 }

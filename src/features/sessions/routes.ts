@@ -74,7 +74,8 @@ export const sessions = factory
     describeRoute({ tag, summary: 'Log out', responses: { 204: { description: 'Logged out' } } }),
     allow('DELETE /v1/sessions/current'),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.owner, id: c.var.actor.sessionId })
+      const { owner: userId, actor } = c.var
+      await endSession(c.var.db, { userId, id: actor.sessionId, absent: 'session-ended' })
       return c.body(null, 204)
     },
   )
@@ -89,7 +90,7 @@ export const sessions = factory
     allow('DELETE /v1/sessions/:id'),
     valid('param', IdParam),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.owner, ...c.req.valid('param') })
+      await endSession(c.var.db, { userId: c.var.owner, ...c.req.valid('param'), absent: 'session-not-found' })
       return c.body(null, 204)
     },
   )
