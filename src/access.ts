@@ -1,8 +1,9 @@
 import { problem } from './problem.ts'
 
 /** What a role may touch: its user's own, or everybody's. A role that is not named may not. What is dangerous in the wrong
- *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. */
-export type Rule = 'anyone' | { patron?: Whose; staff?: Whose; fresh?: true }
+ *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. Where the library asks a second factor of its staff, a member of staff
+ *  who has shown none may use only what adds one, shows their account or ends a session: `mayLackFactor`. */
+export type Rule = 'anyone' | { patron?: Whose; staff?: Whose; fresh?: true; mayLackFactor?: true }
 type Whose = 'own' | 'all'
 
 /** Who may do what: the whole of it. `allow()` applies these rules and holds none of its own; the app does not start when a
@@ -21,16 +22,17 @@ export const access = {
 
   'POST /v1/users': 'anyone',
   'GET /v1/users': { staff: 'all' },
-  'GET /v1/users/me': { patron: 'own', staff: 'own' },
+  'GET /v1/users/me': { patron: 'own', staff: 'own', mayLackFactor: true },
   'PATCH /v1/users/me': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true },
   'POST /v1/users/me/email-confirmations': { patron: 'own', staff: 'own' },
-  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own' },
-  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
-  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
-  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own' },
-  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true },
+  'GET /v1/users/me/security-events': { patron: 'own', staff: 'own' },
+  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own', mayLackFactor: true },
+  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
+  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
+  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
+  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
   'GET /v1/users/:id': { staff: 'all' },
   'PATCH /v1/users/:id': { staff: 'all', fresh: true },
   'PUT /v1/users/:id/suspension': { staff: 'all', fresh: true },
@@ -44,9 +46,9 @@ export const access = {
 
   'POST /v1/sessions': 'anyone',
   'POST /v1/sessions/refresh': 'anyone',
-  'GET /v1/sessions': { patron: 'own', staff: 'own' },
-  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own' },
-  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own' },
+  'GET /v1/sessions': { patron: 'own', staff: 'own', mayLackFactor: true },
+  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own', mayLackFactor: true },
+  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own', mayLackFactor: true },
 
   'GET /v1/books': 'anyone',
   'POST /v1/books': { staff: 'all' },
@@ -103,7 +105,7 @@ export const access = {
   'DELETE /v1/categories/:name': { staff: 'all' },
 
   'GET /v1/library': 'anyone',
-  'PATCH /v1/library': { staff: 'all' },
+  'PATCH /v1/library': { staff: 'all', fresh: true },
   'GET /v1/library/days': 'anyone',
   'PUT /v1/library/days/:day': { staff: 'all' },
   'DELETE /v1/library/days/:day': { staff: 'all' },

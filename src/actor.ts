@@ -57,7 +57,7 @@ const allowRoles = (name: RouteName, rule: Exclude<Rule, 'anyone'>) => {
     if (whose === undefined) throw problem('forbidden')
     c.set('actor', actor)
     c.set('owner', whose === 'own' ? actor.userId : null)
-    const db = dbOf(c.var).after(requireActor(actor))
+    const db = dbOf(c.var).after(requireActor(actor, { mayLackFactor: rule.mayLackFactor === true }))
     c.set('db', rule.fresh ? db.after(requireFreshSession(actor)) : db)
     await next()
   }
@@ -65,6 +65,7 @@ const allowRoles = (name: RouteName, rule: Exclude<Rule, 'anyone'>) => {
   const problems: ProblemName[] = [
     ...actorProblems,
     ...(roles.length === 2 ? [] : (['forbidden'] as const)),
+    ...(rule.staff === undefined || rule.mayLackFactor ? [] : (['second-factor-needed'] as const)),
     ...(rule.fresh ? (['fresh-login-required'] as const) : []),
   ]
   return stateFacts(handler, { rule: name, roles, problems })

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Db } from '../../db/client.ts'
+import type { Actor, Db } from '../../db/client.ts'
 import { sessions } from '../../db/schema.ts'
 import { unsealOptional } from '../../personal-data.ts'
 import type { Session } from './schema.ts'
@@ -32,13 +32,7 @@ async function reveal(config: Config, sealed: Session): Promise<Session> {
   return { ...sealed, deviceName: await unsealOptional(config, place, sealed.deviceName) }
 }
 
-/** Deletes a session and, with it, its refresh tokens. Throws 'session-not-found' for another's. */
-export async function endSession(db: Db, { userId, id }: { userId: string; id: string }): Promise<void> {
-  await db.one(sql`
-    with ended as (
-      delete from ${sessions}
-      where id = ${id} and user_id = ${userId}
-      returning id
-    )
-    select coalesce((select to_json(id) from ended), refuse_json('session-not-found')) as body`)
+/** Throws 'session-not-found' for another's. */
+export async function endSession(db: Db, { userId, sessionId }: Actor, { id }: { id: string }): Promise<void> {
+  await db.row(sql`select end_session(${userId}, ${id}, ${sessionId})`)
 }

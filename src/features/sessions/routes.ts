@@ -74,7 +74,7 @@ export const sessions = factory
     describeRoute({ tag, summary: 'Log out', responses: { 204: { description: 'Logged out' } } }),
     allow('DELETE /v1/sessions/current'),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.owner, id: c.var.actor.sessionId })
+      await endSession(c.var.db, c.var.actor, { id: c.var.actor.sessionId })
       return c.body(null, 204)
     },
   )
@@ -89,7 +89,7 @@ export const sessions = factory
     allow('DELETE /v1/sessions/:id'),
     valid('param', IdParam),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.owner, ...c.req.valid('param') })
+      await endSession(c.var.db, c.var.actor, c.req.valid('param'))
       return c.body(null, 204)
     },
   )
