@@ -315,7 +315,7 @@ describe('a reset', () => {
     await awaitMail(unconfirmed.email, /^Confirm/)
     const nobody = `x${aName()}@mail.test`
     const lines = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-    const answers = []
+    const answers: Awaited<ReturnType<typeof askToReset>>[] = []
     for (const email of [reader.email, unconfirmed.email, nobody]) answers.push(await askToReset(email))
     const trips = lines.mock.calls
       .map(([line]) => JSON.parse(String(line)) as Record<string, unknown>)
@@ -343,7 +343,7 @@ describe('a reset', () => {
 
   test('is not sent when it would be the sixth message to the address in a row, and the answer is the same', async () => {
     const reader = await aReader()
-    const answers = []
+    const answers: Awaited<ReturnType<typeof askToReset>>[] = []
     // The message that confirmed the address was the first.
     for (let n = 0; n < 4; n++) answers.push(await askToReset(reader.email))
     // It may be sent again after a second, and ever later.

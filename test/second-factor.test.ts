@@ -22,32 +22,32 @@ beforeEach(() => void vi.useFakeTimers({ now: middle(), toFake: ['Date'] }))
 afterEach(() => void vi.useRealTimers())
 
 const PATH = '/v1/users/me/second-factor'
-const library = { ask, database, aPatron }
 type Where = Pick<Library, 'ask' | 'database' | 'aPatron'>
+const library: Where = { ask, database, aPatron }
 type Asking = { token: string }
 
 const said = (answer: Answer) => [answer.status, problemOf(answer)]
 
-const logIn = (username: string, code?: string, { at = library as Where, from = '', password = PASSWORD } = {}) =>
+const logIn = (username: string, code?: string, { at = library, from = '', password = PASSWORD } = {}) =>
   at.ask<Tokens>('POST', '/v1/sessions', {
     body: { username, password, ...(code !== undefined && { code }) },
     ...(from !== '' && { headers: { 'cf-connecting-ip': from } }),
   })
 
-const me = (token: string, at: Where = library) => at.ask('GET', '/v1/users/me', { token })
+const me = (token: string, at = library) => at.ask('GET', '/v1/users/me', { token })
 const shown = ({ token }: Asking) =>
   ask<{ confirmedAt: string | null; recoveryCodesLeft: number }>('GET', PATH, { token })
 
-const begin = async ({ token }: Asking, at: Where = library) => {
+const begin = async ({ token }: Asking, at = library) => {
   const answer = await at.ask<{ secret: string; uri: string }>('POST', PATH, { token })
   expect(answer.status, answer.text).toBe(201)
   return answer.body
 }
-const confirm = ({ token }: Asking, code: string, at: Where = library) =>
+const confirm = ({ token }: Asking, code: string, at = library) =>
   at.ask<{ recoveryCodes: string[] }>('PUT', `${PATH}/confirmation`, { token, body: { code } })
 
 /** Somebody with a second factor, confirmed with the code of the period before: that of now and the next are unspent. */
-async function somebody(at: Where = library) {
+async function somebody(at = library) {
   const person = await at.aPatron()
   const { secret } = await begin(person, at)
   const answer = await confirm(person, codeOf(secret, -1), at)

@@ -14,10 +14,13 @@ export async function startMailbox(): Promise<{ url: string; stop: () => Promise
     }
     void textOf(request).then((text) => {
       if (pathname === '/hang') return
-      if (pathname === '/redirect') return response.writeHead(307, { location: '/' }).end()
+      if (pathname === '/redirect') {
+        response.writeHead(307, { location: '/' }).end()
+        return
+      }
       const refused = pathname === '/500'
       if (!refused) messages.push({ ...JSON.parse(text), authorization: request.headers.authorization })
-      return response.writeHead(refused ? 500 : 202).end()
+      response.writeHead(refused ? 500 : 202).end()
     })
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))

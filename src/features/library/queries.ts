@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import type { Actor, Db } from '../../db/client.ts'
+import type { Db } from '../../db/client.ts'
 import { jsonb } from '../../db/parameters.ts'
 import { calendarDays, library, openingHours } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
@@ -43,11 +43,16 @@ export function getLibrary(db: Db): Promise<Library> {
 }
 
 /** Loans and holds that would end on a day that is now closed are extended. The week is read by a statement of its own,
- *  which sees it changed. Throws 'time-zone-unknown', 'currency-in-use', 'second-factor-not-shown'. */
+ *  which sees it changed. `sessionId`: of whoever asks, which must have shown a second factor to ask one of all staff. Throws 'time-zone-unknown', 'currency-in-use', 'second-factor-not-shown'. */
 export function changeLibrary(
   db: Db,
-  { sessionId }: Actor,
-  { timeZone, currency, openingHours: week, staffSecondFactor }: LibraryChange,
+  {
+    sessionId,
+    timeZone,
+    currency,
+    openingHours: week,
+    staffSecondFactor,
+  }: LibraryChange & { sessionId: string | null },
 ): Promise<Library> {
   const changing = db.after(sql`
     select change_library(

@@ -40,7 +40,8 @@ export const library = factory
     }),
     allow('PATCH /v1/library'),
     valid('json', LibraryChange),
-    async (c) => c.json(await changeLibrary(c.var.db, c.var.actor, c.req.valid('json')), 200),
+    async (c) =>
+      c.json(await changeLibrary(c.var.db, { sessionId: c.var.actor.sessionId, ...c.req.valid('json') }), 200),
   )
   .get(
     '/days',
