@@ -21,6 +21,8 @@ const kinds = [
   'second-factor-added',
   'second-factor-removed',
   'recovery-codes-replaced',
+  'key-made',
+  'key-revoked',
 ] as const
 
 export const SecurityEvent = z
