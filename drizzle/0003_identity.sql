@@ -257,12 +257,14 @@ begin
 end
 $$;
 
--- p_secret is what the code was compared with. The session that confirms has shown the factor.
+-- p_secret is what the code was compared with. The session that confirms has shown the factor. The account is locked first:
+-- a login that is under way either opens a session that ends here, or comes after and has to show a code.
 create function confirm_second_factor(
   p_user_id uuid, p_session_id uuid, p_secret text, p_step bigint, p_code_hashes bytea[]
 ) returns void
 language plpgsql as $$
 begin
+  perform from users where id = p_user_id for no key update;
   update second_factors set confirmed_at = now(), last_step = p_step
   where user_id = p_user_id and secret = p_secret and confirmed_at is null;
   if not found then
@@ -288,13 +290,22 @@ begin
 end
 $$;
 
+-- Also takes back one that was begun, of which there is nothing to tell. Sessions go on, and have shown no factor that the
+-- account has.
 create function remove_second_factor(p_user_id uuid, p_session_id uuid) returns void
 language plpgsql as $$
+declare
+  removed second_factors;
 begin
-  delete from second_factors where user_id = p_user_id;
+  perform from users where id = p_user_id for no key update;
+  delete from second_factors where user_id = p_user_id returning * into removed;
   if not found then
     perform refuse('second-factor-not-begun');
   end if;
+  if removed.confirmed_at is null then
+    return;
+  end if;
+  update sessions set second_factor_at = null where user_id = p_user_id;
   perform note(p_user_id, 'second-factor-removed', p_session_id, true);
 end
 $$;
@@ -330,30 +341,31 @@ begin
 end
 $$;
 
--- Spends a code of the app, by the period that it is of, or a recovery code.
-create function spend_code(p_user_id uuid, p_step bigint, p_code_hash bytea) returns void
+-- Spends a code of the app, by the period that it is of, or a recovery code; and says whether it was good.
+create function spend_code(p_user_id uuid, p_step bigint, p_code_hash bytea) returns boolean
 language plpgsql as $$
 begin
-  update second_factors set last_step = p_step
-  where user_id = p_user_id and (last_step is null or last_step < p_step);
-  if found then
-    return;
+  if p_step is not null then
+    update second_factors set last_step = p_step
+    where user_id = p_user_id and confirmed_at is not null and last_step < p_step;
+  else
+    delete from recovery_codes where user_id = p_user_id and code_hash = p_code_hash;
   end if;
-  delete from recovery_codes where user_id = p_user_id and code_hash = p_code_hash;
-  if not found then
-    perform refuse('wrong-code');
-  end if;
+  return found;
 end
 $$;
 
 -- Opens a session after the password was found right. p_seen_hash is the hash that it was compared with: a password changed
 -- meanwhile opens nothing. The oldest sessions above twenty end. A second factor that the account has must be shown, also
--- when it was added meanwhile. p_content: of the message that tells of a new device.
+-- when it was added meanwhile. Where it was not, the attempt stays counted, and the owner can read that somebody knew the
+-- password; that must survive, so the refusal is a column and not an exception. p_content: of the message that tells of a new
+-- device.
 drop function log_in(uuid, text, text, bytea, text);
 create function log_in(
   p_user_id uuid, p_seen_hash text, p_new_hash text, p_token_hash bytea, p_session_id uuid, p_device_name text,
   p_keys bytea[], p_address_hash bytea, p_event_id uuid, p_step bigint, p_code_hash bytea,
-  p_message_id uuid, p_content text, out opened_at timestamptz, out has_message boolean
+  p_message_id uuid, p_content text,
+  out refusal text, out opened_at timestamptz, out has_message boolean
 )
 language plpgsql as $$
 declare
@@ -362,10 +374,10 @@ declare
   has_factor boolean;
 begin
   -- First, as in begin_login: the counts are locked before the user.
-  perform give_back(p_keys[2:]);
-  delete from attempts where key_hash = p_keys[1];
+  perform from attempts where key_hash = any (p_keys) order by key_hash for update;
 
-  select * into account from users where id = p_user_id for update;
+  -- Not in the way of rows that refer to the account: whoever writes those may have a session of it, which is locked below.
+  select * into account from users where id = p_user_id for no key update;
   if not found or account.password_hash <> p_seen_hash then
     perform refuse('wrong-credentials');
   end if;
@@ -375,11 +387,17 @@ begin
   perform from second_factors where user_id = p_user_id and confirmed_at is not null for update;
   has_factor := found;
   if has_factor then
-    if p_step is null and p_code_hash is null then
-      perform refuse('second-factor-required');
+    refusal := case
+      when p_step is null and p_code_hash is null then 'second-factor-required'
+      when not spend_code(p_user_id, p_step, p_code_hash) then 'wrong-code'
+    end;
+    if refusal is not null then
+      update security_events set kind = 'login-without-code' where id = p_event_id and user_id = p_user_id;
+      return;
     end if;
-    perform spend_code(p_user_id, p_step, p_code_hash);
   end if;
+  perform give_back(p_keys[2:]);
+  delete from attempts where key_hash = p_keys[1];
   if p_new_hash is not null then
     update users set password_hash = p_new_hash where id = p_user_id;
   end if;
@@ -515,9 +533,11 @@ begin
   if found then
     return;
   end if;
+  if exists (select from users where id = p_user_id and pending_email_hash is distinct from p_email_hash) then
+    perform note(p_user_id, 'email-change-asked', null, true);
+  end if;
   update users set pending_email = p_email, pending_email_hash = p_email_hash, updated_at = now() where id = p_user_id;
   perform ask_to_confirm(p_user_id, p_token_hash, p_message_id, p_content);
-  perform note(p_user_id, 'email-change-asked', null, true);
 end
 $$;
 

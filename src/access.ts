@@ -24,10 +24,11 @@ export const rolesOfScope = (scope: Scope): readonly Role[] => scopes[scope].rol
 type Role = 'patron' | 'staff'
 
 /** What a role may touch: its user's own, or everybody's. A role that is not named may not. What is dangerous in the wrong
- *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. An API key
- *  opens what names its scope, and nothing else. */
+ *  hands is for a fresh login: a session opened ten minutes ago at most, however often it has been refreshed. Where the
+ *  library asks a second factor of its staff, a member of staff who has shown none may use only what adds one, shows their
+ *  account or ends a session: `mayLackFactor`. An API key opens what names its scope, and nothing else. */
 export type Rule = 'anyone' | ClosedRule
-export type ClosedRule = { patron?: Whose; staff?: Whose; fresh?: true; scope?: Scope }
+export type ClosedRule = { patron?: Whose; staff?: Whose; fresh?: true; mayLackFactor?: true; scope?: Scope }
 type Whose = 'own' | 'all'
 
 /** Who may do what: the whole of it. `allow()` applies these rules and holds none of its own; the app does not start when a
@@ -46,16 +47,17 @@ export const access = {
 
   'POST /v1/users': 'anyone',
   'GET /v1/users': { staff: 'all', scope: 'desk' },
-  'GET /v1/users/me': { patron: 'own', staff: 'own', scope: 'read' },
+  'GET /v1/users/me': { patron: 'own', staff: 'own', mayLackFactor: true, scope: 'read' },
   'PATCH /v1/users/me': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true },
   'POST /v1/users/me/email-confirmations': { patron: 'own', staff: 'own' },
-  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own' },
-  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
-  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true },
-  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own' },
-  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true },
+  'GET /v1/users/me/security-events': { patron: 'own', staff: 'own' },
+  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own', mayLackFactor: true },
+  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
+  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
+  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
+  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true },
   'POST /v1/users/me/keys': { patron: 'own', staff: 'own', fresh: true },
   'GET /v1/users/me/keys': { patron: 'own', staff: 'own' },
   'DELETE /v1/users/me/keys/:id': { patron: 'own', staff: 'own' },
@@ -72,9 +74,9 @@ export const access = {
 
   'POST /v1/sessions': 'anyone',
   'POST /v1/sessions/refresh': 'anyone',
-  'GET /v1/sessions': { patron: 'own', staff: 'own' },
-  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own' },
-  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own' },
+  'GET /v1/sessions': { patron: 'own', staff: 'own', mayLackFactor: true },
+  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own', mayLackFactor: true },
+  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own', mayLackFactor: true },
 
   'GET /v1/books': 'anyone',
   'POST /v1/books': { staff: 'all' },
@@ -131,7 +133,7 @@ export const access = {
   'DELETE /v1/categories/:name': { staff: 'all' },
 
   'GET /v1/library': 'anyone',
-  'PATCH /v1/library': { staff: 'all' },
+  'PATCH /v1/library': { staff: 'all', fresh: true },
   'GET /v1/library/days': 'anyone',
   'PUT /v1/library/days/:day': { staff: 'all' },
   'DELETE /v1/library/days/:day': { staff: 'all' },

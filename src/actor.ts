@@ -105,7 +105,7 @@ async function askerOfSession(
   variables.record.actorId = actor.userId
   const whose = rule[role]
   if (whose === undefined) throw problem('forbidden')
-  const db = dbOf(variables).after(requireActor(actor))
+  const db = dbOf(variables).after(requireActor(actor, { mayLackFactor: rule.mayLackFactor === true }))
   return {
     actor,
     owner: whose === 'own' ? actor.userId : null,
@@ -135,6 +135,7 @@ function factsOf(name: RouteName, rule: ClosedRule) {
     'key-invalid',
     'scope-missing',
     ...(roles.length === 2 ? [] : (['forbidden'] as const)),
+    ...(rule.staff === undefined || rule.mayLackFactor ? [] : (['second-factor-needed'] as const)),
     ...(rule.fresh ? (['fresh-login-required'] as const) : []),
   ]
   return { rule: name, roles, scope: rule.scope ?? null, problems }

@@ -14,6 +14,7 @@ import { loans } from './features/loans/routes.ts'
 import { mailedTokens } from './features/mailed-tokens/routes.ts'
 import { categories, policies } from './features/policies/routes.ts'
 import { secondFactor } from './features/second-factor/routes.ts'
+import { securityEvents } from './features/security-events/routes.ts'
 import { service } from './features/service/routes.ts'
 import { sessions } from './features/sessions/routes.ts'
 import { users } from './features/users/routes.ts'
@@ -33,6 +34,7 @@ app.onError(onError)
 
 const routed = app
   .route('/v1/users/me/second-factor', secondFactor)
+  .route('/v1/users/me/security-events', securityEvents)
   .route('/v1/users', users)
   .route('/v1/auth', mailedTokens)
   .route('/v1/users/me/keys', keys)

@@ -29,6 +29,11 @@ export const problems = {
   'access-token-outdated': [401, 'Your role has changed', 'Refresh the access token, and repeat the request.'],
   'session-ended': [401, 'The session has ended', 'Log in again.'],
   'second-factor-required': [401, 'A code is needed', 'Log in again with a code of your app, or a recovery code.'],
+  'second-factor-needed': [
+    403,
+    'The library asks a second factor of its staff',
+    'Add one to your account, or log in again with a code of it.',
+  ],
   'wrong-code': [403, 'The code is wrong', 'Wait for the next code, and check the clock of the device.'],
   'mailed-token-invalid': [
     403,
@@ -67,6 +72,11 @@ export const problems = {
   'username-taken': [409, 'The username is taken', 'Choose another.'],
   'email-taken': [409, 'Another account has confirmed the address', 'Log in to that one, or use another address.'],
   'nothing-to-confirm': [409, 'No address waits to be confirmed', 'Set a new one first.'],
+  'second-factor-not-shown': [
+    409,
+    'Your own session has shown no second factor',
+    'Add one to your account, or log in again with a code of it, before you ask one of others.',
+  ],
   'second-factor-active': [409, 'There is a second factor', 'Remove it first.'],
   'second-factor-not-begun': [409, 'There is no second factor to do that with', 'Begin one first.'],
   'wrong-password': [403, 'The current password is wrong', 'Check it and try again.'],

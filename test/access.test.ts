@@ -18,12 +18,14 @@ import {
   ask,
   borrow,
   database,
+  type Library,
   logIn,
   ORIGIN,
   PASSWORD,
   problemOf,
   theStaff,
 } from './support/library.ts'
+import { aLibraryApart } from './support/laboratory.ts'
 import { people, type Someone } from './support/people.ts'
 
 /** The matrix of access, cell by cell: every route by every kind of caller, with every kind of token, and for what
@@ -39,6 +41,7 @@ type Line = {
   staff?: Whose
   fresh?: true
   scope?: Scope
+  mayLackFactor?: true
   /** A call that the rule lets through, to whatever it then meets. */
   call?: Ask
   /** How 'own' is to be seen here. */
@@ -76,6 +79,10 @@ async function aKey({ token }: Someone, scopes: Scope[]) {
   const answer = await ask<{ id: string; key: string }>('POST', '/v1/users/me/keys', { token, body })
   expect(answer.status, answer.text).toBe(201)
   return answer.body
+}
+const securityEventOf = async ({ id }: Someone) => {
+  const [event] = await database`insert into security_events (user_id, kind) values (${id}, 'login') returning id`
+  return String(event?.['id'])
 }
 async function madeByStaff(path: string, body: object) {
   const answer = await ask<{ id: string }>('POST', path, { token: (await theStaff()).token, body })
@@ -116,19 +123,44 @@ const open: Record<string, Ask> = {
 
 /** Who else may do what, said again: a rule that has changed by mistake is noticed here. */
 const closed: Record<string, Line> = {
-  'GET /v1/users/me': { patron: 'own', staff: 'own', scope: 'read', shown: self },
+  'GET /v1/users/me': { patron: 'own', staff: 'own', mayLackFactor: true, scope: 'read', shown: self },
   'PATCH /v1/users/me': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
-  'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true, call: { body: {} }, shown: self },
+  'PUT /v1/users/me/email': {
+    patron: 'own',
+    staff: 'own',
+    fresh: true,
+    call: { body: { email: 'of.the.matrix@mail.test' } },
+    shown: self,
+  },
   'POST /v1/users/me/email-confirmations': { patron: 'own', staff: 'own', shown: self },
-  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own', shown: self },
-  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, shown: self },
-  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, shown: self },
-  'PUT /v1/users/me/second-factor/confirmation': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
-  'POST /v1/users/me/second-factor/recovery-codes': { patron: 'own', staff: 'own', fresh: true, shown: self },
-  'GET /v1/sessions': { patron: 'own', staff: 'own', shown: list(sessionOf, { named: false }) },
-  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own', shown: self },
-  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own', shown: thing(sessionOf) },
+  'GET /v1/users/me/security-events': { patron: 'own', staff: 'own', shown: list(securityEventOf, { named: false }) },
+  'GET /v1/users/me/second-factor': { patron: 'own', staff: 'own', mayLackFactor: true, shown: self },
+  'POST /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true, shown: self },
+  'DELETE /v1/users/me/second-factor': { patron: 'own', staff: 'own', fresh: true, mayLackFactor: true, shown: self },
+  'PUT /v1/users/me/second-factor/confirmation': {
+    patron: 'own',
+    staff: 'own',
+    fresh: true,
+    mayLackFactor: true,
+    call: { body: { code: '123456' } },
+    shown: self,
+  },
+  'POST /v1/users/me/second-factor/recovery-codes': {
+    patron: 'own',
+    staff: 'own',
+    fresh: true,
+    mayLackFactor: true,
+    shown: self,
+  },
+  'GET /v1/sessions': {
+    patron: 'own',
+    staff: 'own',
+    mayLackFactor: true,
+    shown: list(sessionOf, { named: false }),
+  },
+  'DELETE /v1/sessions/current': { patron: 'own', staff: 'own', mayLackFactor: true, shown: self },
+  'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own', mayLackFactor: true, shown: thing(sessionOf) },
 
   'POST /v1/users/me/keys': { patron: 'own', staff: 'own', fresh: true, call: { body: {} }, shown: self },
   'GET /v1/users/me/keys': { patron: 'own', staff: 'own', shown: list(keyOf, { named: false }) },
@@ -213,7 +245,7 @@ const closed: Record<string, Line> = {
   'GET /v1/categories': { staff: 'all' },
   'PUT /v1/categories/:name': { staff: 'all' },
   'DELETE /v1/categories/:name': { staff: 'all' },
-  'PATCH /v1/library': { staff: 'all', call: { body: { currency: 'EUR' } } },
+  'PATCH /v1/library': { staff: 'all', fresh: true, call: { body: { currency: 'EUR' } } },
   'PUT /v1/library/days/:day': { staff: 'all', call: { body: { opens: '00:00', closes: '24:00' } } },
   'DELETE /v1/library/days/:day': { staff: 'all' },
 }
@@ -240,16 +272,17 @@ test('wherever a cell says own, it is shown below what that means', () => {
   expect(own.filter(([, { shown }]) => shown === undefined)).toEqual([])
 })
 
-const callAs = (name: string, token: string | undefined, how: Ask & { id?: string; path?: string } = {}) => {
+type How = Ask & { id?: string; path?: string; at?: Pick<Library, 'ask'> }
+const callAs = (name: string, token: string | undefined, how: How = {}) => {
   const [method = '', template = ''] = name.split(' ')
-  const { id = ABSENT, path = template, ...rest } = how
+  const { id = ABSENT, path = template, at = { ask }, ...rest } = how
   const address = path
     .replace(':id', id)
     .replace(':isbn', '9780141439518')
     .replace(':name', 'forbidden')
     .replace(':file', 'start.js')
     .replace(':day', '1999-01-01')
-  return ask(method, address, { ...(open[name] ?? closed[name]?.call), ...rest, token })
+  return at.ask(method, address, { ...(open[name] ?? closed[name]?.call), ...rest, token })
 }
 
 // Keys and claims
@@ -628,6 +661,44 @@ describe('a session that was opened more than ten minutes ago', () => {
     expect((await callAs('GET /v1/users/:id', token, { id: person.id })).body).toMatchObject({ role: 'patron' })
     const again = await logIn(old.username)
     expect((await callAs('PATCH /v1/users/:id', again.token, how)).body).toMatchObject({ role: 'staff' })
+  })
+})
+
+describe('a library that asks a second factor of its staff', () => {
+  let library: Awaited<ReturnType<typeof aLibraryApart>>
+  let persons: Someone[]
+  beforeAll(async () => {
+    library = await aLibraryApart({ statements: ['update library set staff_second_factor = true'] })
+    persons = await people(library, [
+      { username: 'without', role: 'staff' },
+      { username: 'with', role: 'staff' },
+      { username: 'patron', role: 'patron' },
+    ])
+    await library.database`update sessions set second_factor_at = now() where user_id = ${persons[1]?.id}`
+  })
+
+  /** In a session like theirs: some calls end the one that asks. */
+  const callOf = async (person: Someone | undefined, name: string, role: string) => {
+    if (person === undefined) throw new Error('nobody was made')
+    const [session] = await library.database`
+      insert into sessions (user_id, expires_at, second_factor_at)
+      select user_id, expires_at, second_factor_at from sessions where id = ${person.sessionId} returning id`
+    const token = await signed(claimsOf({ ...person, sessionId: String(session?.['id']) }, role))
+    return callAs(name, token, { at: library })
+  }
+
+  test.each(lines)('%s', async (name, { staff: whose, patron: ofPatrons, mayLackFactor, call }) => {
+    const answer = await callOf(persons[0], name, 'staff')
+    if (whose === undefined) expect(said(answer)).toEqual([403, 'forbidden'])
+    else if (mayLackFactor || JSON.stringify(call?.body) === '{}') {
+      expect(problemOf(answer), answer.text).not.toBe('second-factor-needed')
+    } else expect(said(answer)).toEqual([403, 'second-factor-needed'])
+
+    const shown = await callOf(persons[1], name, 'staff')
+    expect(problemOf(shown), shown.text).not.toBe('second-factor-needed')
+    if (ofPatrons === undefined) return
+    const patrons = await callOf(persons[2], name, 'patron')
+    expect(problemOf(patrons), patrons.text).not.toBe('second-factor-needed')
   })
 })
 

@@ -92,14 +92,17 @@ describe('the settings', () => {
   test('a new library is open all week, and anyone may know', async () => {
     const { ask } = await aLibrary()
     const { status, body } = await ask<Settings>('GET', '/v1/library')
-    expect([status, body]).toEqual([200, { timeZone: 'UTC', currency: 'EUR', openingHours: week() }])
+    expect([status, body]).toEqual([
+      200,
+      { timeZone: 'UTC', currency: 'EUR', staffSecondFactor: false, openingHours: week() },
+    ])
   })
 
   test('a change is answered, is kept, and leaves the rest', async () => {
     const library = await aLibrary()
     const openingHours = week({ 1: shut, 6: { opens: '09:30', closes: '13:00' }, 7: shut })
     const changed = await change(library, { openingHours: openingHours.toReversed() })
-    expect(changed).toEqual({ timeZone: 'UTC', currency: 'EUR', openingHours })
+    expect(changed).toEqual({ timeZone: 'UTC', currency: 'EUR', staffSecondFactor: false, openingHours })
     expect(await change(library, { timeZone: 'America/Argentina/Ushuaia' })).toEqual({
       ...changed,
       timeZone: 'America/Argentina/Ushuaia',

@@ -143,6 +143,11 @@ const calls: Record<string, Call> = {
     trips: 1,
     call: async (s) => () => ask('POST', '/v1/users/me/email-confirmations', { token: s.patron.token }),
   },
+  'GET /v1/users/me/security-events': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users/me/security-events', { token: s.patron.token }),
+  },
   'GET /v1/users/me/second-factor': {
     status: 200,
     trips: 1,

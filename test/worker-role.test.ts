@@ -554,7 +554,7 @@ const needs: Need[] = [
       return asStaff(library, 'PATCH', '/v1/library', { timeZone: 'Europe/Rome', openingHours: week })
     },
     grants: [
-      ...columns('update', 'library', 'time_zone', 'currency'),
+      ...columns('update', 'library', 'time_zone', 'currency', 'staff_second_factor'),
       ...columns('update', 'opening_hours', 'opens', 'closes'),
     ],
   },

@@ -68,6 +68,7 @@ export async function seed(options: {
 /** A library in London, closed on Sundays and at Christmas, with terms of its own for digital copies and for students. */
 async function open(db: Db) {
   await changeLibrary(db, {
+    sessionId: null,
     timeZone: 'Europe/London',
     currency: 'GBP',
     openingHours: [1, 2, 3, 4, 5, 6, 7].map((weekday) =>

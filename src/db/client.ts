@@ -54,9 +54,10 @@ export class DatabaseError extends Error {
   }
 }
 
-/** An ended session, a suspended user or a changed role counts from the next request, at no round trip of its own. */
-export const requireActor = ({ sessionId, userId, role }: LoggedIn) =>
-  sql`select require_actor(${sessionId}, ${userId}, ${role})`
+/** An ended session, a suspended user, a changed role or a second factor that the library asks for counts from the next
+ *  request, at no round trip of its own. */
+export const requireActor = ({ sessionId, userId, role }: LoggedIn, { mayLackFactor }: { mayLackFactor: boolean }) =>
+  sql`select require_actor(${sessionId}, ${userId}, ${role}, ${mayLackFactor})`
 
 /** Refreshing a session does not make it fresh. */
 export const requireFreshSession = ({ sessionId }: LoggedIn) => sql`select require_fresh_session(${sessionId})`

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage } from 'node:http'
 
 /** A mail provider for tests, on loopback: POST takes a message as an HTTP provider does, GET ?to= shows those to an
- *  address, the oldest first. The path of a POST says how it answers: /500 refuses, anything else accepts. */
+ *  address, the oldest first. The path of a POST says how it answers: /500 refuses, /hang says nothing, /redirect sends on
+ *  to one that accepts, as anything else does. */
 export async function startMailbox(): Promise<{ url: string; stop: () => Promise<void> }> {
   const messages: { to: string; authorization: string | undefined }[] = []
   const server = createServer((request, response) => {
@@ -12,6 +13,11 @@ export async function startMailbox(): Promise<{ url: string; stop: () => Promise
       return
     }
     void textOf(request).then((text) => {
+      if (pathname === '/hang') return
+      if (pathname === '/redirect') {
+        response.writeHead(307, { location: '/' }).end()
+        return
+      }
       const refused = pathname === '/500'
       if (!refused) messages.push({ ...JSON.parse(text), authorization: request.headers.authorization })
       response.writeHead(refused ? 500 : 202).end()

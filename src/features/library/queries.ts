@@ -16,6 +16,7 @@ import {
 const libraryJson = sql`json_build_object(
   'timeZone', l.time_zone,
   'currency', l.currency,
+  'staffSecondFactor', l.staff_second_factor,
   'openingHours', (
     select json_agg(
       json_build_object(
@@ -42,10 +43,23 @@ export function getLibrary(db: Db): Promise<Library> {
 }
 
 /** Loans and holds that would end on a day that is now closed are extended. The week is read by a statement of its own,
- *  which sees it changed. Throws 'time-zone-unknown', 'currency-in-use'. */
-export function changeLibrary(db: Db, { timeZone, currency, openingHours: week }: LibraryChange): Promise<Library> {
-  const change = sql`change_library(${timeZone ?? null}, ${currency ?? null}, ${week === undefined ? null : jsonb(week)})`
-  return getLibrary(db.after(sql`select ${change}`))
+ *  which sees it changed. `sessionId`: of whoever asks, which must have shown a second factor to ask one of all staff. Throws 'time-zone-unknown', 'currency-in-use', 'second-factor-not-shown'. */
+export function changeLibrary(
+  db: Db,
+  {
+    sessionId,
+    timeZone,
+    currency,
+    openingHours: week,
+    staffSecondFactor,
+  }: LibraryChange & { sessionId: string | null },
+): Promise<Library> {
+  const changing = db.after(sql`
+    select change_library(
+      ${timeZone ?? null}, ${currency ?? null}, ${week === undefined ? null : jsonb(week)}, ${staffSecondFactor ?? null},
+      ${sessionId}
+    )`)
+  return getLibrary(changing)
 }
 
 export function listCalendarDays(db: Db, { from, to, limit, cursor }: CalendarDayFilter) {

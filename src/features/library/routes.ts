@@ -32,14 +32,16 @@ export const library = factory
     '/',
     describeRoute({
       tag,
-      summary: 'Change the time zone, the currency or the opening hours',
-      description: 'Loans and holds that would end on a day that is closed from now on end on the next open day.',
+      summary: 'Change the time zone, the currency, the opening hours, or what is asked of staff',
+      description:
+        'Loans and holds that would end on a day that is closed from now on end on the next open day. With staffSecondFactor, members of staff may do nothing but add a second factor until they have shown one; whoever turns it on must have shown theirs.',
       responses: { 200: { description: 'The library as it is now', schema: Library } },
-      problems: ['time-zone-unknown', 'currency-in-use'],
+      problems: ['time-zone-unknown', 'currency-in-use', 'second-factor-not-shown'],
     }),
     allow('PATCH /v1/library'),
     valid('json', LibraryChange),
-    async (c) => c.json(await changeLibrary(c.var.db, c.req.valid('json')), 200),
+    async (c) =>
+      c.json(await changeLibrary(c.var.db, { sessionId: c.var.actor.sessionId, ...c.req.valid('json') }), 200),
   )
   .get(
     '/days',

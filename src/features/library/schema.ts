@@ -56,13 +56,25 @@ const Currency = z
   .regex(/^[A-Z]{3}$/, 'is not three capital letters')
   .meta({ example: 'EUR', description: 'Of all amounts, which are in its minor units (ISO 4217)' })
 
+const StaffSecondFactor = z.boolean().meta({ description: 'Whether all staff have to show a second factor' })
+
 export const Library = z
-  .object({ timeZone: z.string(), currency: z.string(), openingHours: z.array(OpeningHours).length(7) })
+  .object({
+    timeZone: z.string(),
+    currency: z.string(),
+    staffSecondFactor: StaffSecondFactor,
+    openingHours: z.array(OpeningHours).length(7),
+  })
   .meta({ id: 'Library' })
 export type Library = z.infer<typeof Library>
 
 export const LibraryChange = z
-  .strictObject({ timeZone: TimeZone.optional(), currency: Currency.optional(), openingHours: Week.optional() })
+  .strictObject({
+    timeZone: TimeZone.optional(),
+    currency: Currency.optional(),
+    openingHours: Week.optional(),
+    staffSecondFactor: StaffSecondFactor.optional(),
+  })
   .refine(...changesSomething)
   .meta({ id: 'LibraryChange', description: 'Fields that are left out stay as they are' })
 export type LibraryChange = z.infer<typeof LibraryChange>

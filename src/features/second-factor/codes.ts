@@ -33,7 +33,11 @@ const totpOf = (secret: string, label = 'Lectern', issuer = 'Lectern') =>
 export const uriOf = ({ secret, username, issuer }: { secret: string; username: string; issuer: string }) =>
   totpOf(secret, username, issuer).toString()
 
-export const isTotp = (code: string) => new RegExp(`^[0-9]{${DIGITS}}$`).test(code)
+/** The digits of a code of an app, which may stand in groups as apps show them; null for anything else. */
+export function digitsOf(code: string): string | null {
+  const digits = code.replace(/[ -]/g, '')
+  return new RegExp(`^[0-9]{${DIGITS}}$`).test(digits) ? digits : null
+}
 
 /** The period that the code is of, counted from 1970; null when it is of none that counts now. */
 export function stepOfCode(secret: string, code: string): number | null {
@@ -48,5 +52,11 @@ export const newRecoveryCode = () => {
   return (code.match(/.{4}/g) ?? []).join('-')
 }
 
-/** However it was copied from the paper. */
-export const normalRecoveryCode = (code: string) => code.toUpperCase().replace(/[^A-Z2-7]/g, '')
+/** However it was copied from the paper: base32 has no 0, 1 and 8, so that they can only be the letters they look like. */
+export const normalRecoveryCode = (code: string) =>
+  code
+    .toUpperCase()
+    .replaceAll('0', 'O')
+    .replaceAll('1', 'I')
+    .replaceAll('8', 'B')
+    .replace(/[^A-Z2-7]/g, '')

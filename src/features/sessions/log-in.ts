@@ -6,7 +6,7 @@ import { emailHash, keyedHash } from '../../keyed-hash.ts'
 import { seal, sealOptional, unseal } from '../../personal-data.ts'
 import { problem } from '../../problem.ts'
 import { sha256 } from '../../sha256.ts'
-import { isTotp, normalRecoveryCode, stepOfCode } from '../second-factor/codes.ts'
+import { digitsOf, normalRecoveryCode, stepOfCode } from '../second-factor/codes.ts'
 import { hashPassword, verifyPassword } from '../users/password.ts'
 import { tooManyAttempts } from './attempts.ts'
 import type { NewSession, Tokens } from './schema.ts'
@@ -19,6 +19,8 @@ type Begun = {
   user: { id: string; role: 'staff' | 'patron'; stored: string } | null
   secret: string | null
 }
+
+type Opened = { refusal: 'second-factor-required' | 'wrong-code' } | { refusal: null; at: string; hasMessage: boolean }
 
 /** Two round trips: the hash must be read before the password can be compared. The first counts the attempt, as failed,
  *  before anything is compared; the second takes that back. An unknown account costs the same work, is counted alike and
@@ -64,13 +66,14 @@ export async function logIn(
     hashRefreshToken(refreshToken),
   ])
   const counted = begun.isKnown ? keys.slice(0, 1) : keys
-  const opened = await db.one<{ at: string; hasMessage: boolean }>(sql`
-    select json_build_object('at', l.opened_at, 'hasMessage', l.has_message) as body
+  const opened = await db.one<Opened>(sql`
+    select json_build_object('refusal', l.refusal, 'at', l.opened_at, 'hasMessage', l.has_message) as body
     from log_in(
       ${user.id}, ${user.stored}, ${newHash}, ${bytea(tokenHash)}, ${ids.session}, ${device ?? null},
       ${byteaArray(counted)}, ${bytea(addressHash)}, ${begun.eventId}, ${factor?.step ?? null},
       ${factor?.codeHash ?? sql`null::bytea`}, ${ids.message}, ${content}
     ) as l`)
+  if (opened.refusal !== null) throw problem(opened.refusal)
   const tokens = await issueTokens(config, {
     refreshToken,
     issuedAt: opened.at,
@@ -80,15 +83,17 @@ export async function logIn(
   return { tokens, hasMessage: opened.hasMessage }
 }
 
-/** What the database has to spend: the period of a code, or a recovery code. */
+/** The period of a code that is of none that counts: long spent in any account. */
+const NO_STEP = 0
+
+/** What the database has to spend: the period of a code, or a recovery code; neither where none was sent. */
 async function readFactor(
   config: Config,
   { userId, secret, code }: { userId: string; secret: string; code: string | undefined },
 ): Promise<{ step: number | null; codeHash: SQL | null }> {
-  if (code === undefined) throw problem('second-factor-required')
-  if (!isTotp(code)) return { step: null, codeHash: bytea(await sha256(normalRecoveryCode(code))) }
+  if (code === undefined) return { step: null, codeHash: null }
+  const digits = digitsOf(code)
+  if (digits === null) return { step: null, codeHash: bytea(await sha256(normalRecoveryCode(code))) }
   const plain = await unseal(config, { column: 'second_factors.secret', row: userId }, secret)
-  const step = stepOfCode(plain, code)
-  if (step === null) throw problem('wrong-code')
-  return { step, codeHash: null }
+  return { step: stepOfCode(plain, digits) ?? NO_STEP, codeHash: null }
 }

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../../config.ts'
-import type { Db } from '../../db/client.ts'
+import type { Db, LoggedIn } from '../../db/client.ts'
 import { sessions } from '../../db/schema.ts'
 import { unsealOptional } from '../../personal-data.ts'
 import type { Session } from './schema.ts'
@@ -32,15 +32,7 @@ async function reveal(config: Config, sealed: Session): Promise<Session> {
   return { ...sealed, deviceName: await unsealOptional(config, place, sealed.deviceName) }
 }
 
-type Ending = { userId: string; id: string; absent: 'session-not-found' | 'session-ended' }
-
-/** Deletes a session and, with it, its refresh tokens. Throws `absent` for another's, and when it was ended meanwhile. */
-export async function endSession(db: Db, { userId, id, absent }: Ending): Promise<void> {
-  await db.one(sql`
-    with ended as (
-      delete from ${sessions}
-      where id = ${id} and user_id = ${userId}
-      returning id
-    )
-    select coalesce((select to_json(id) from ended), refuse_json(${absent})) as body`)
+/** Throws 'session-not-found' for another's, and 'session-ended' when one's own was ended meanwhile. */
+export async function endSession(db: Db, { userId, sessionId }: LoggedIn, { id }: { id: string }): Promise<void> {
+  await db.row(sql`select end_session(${userId}, ${id}, ${sessionId})`)
 }

@@ -74,8 +74,7 @@ export const sessions = factory
     describeRoute({ tag, summary: 'Log out', responses: { 204: { description: 'Logged out' } } }),
     allow('DELETE /v1/sessions/current'),
     async (c) => {
-      const { owner: userId, actor } = c.var
-      await endSession(c.var.db, { userId, id: actor.sessionId, absent: 'session-ended' })
+      await endSession(c.var.db, c.var.actor, { id: c.var.actor.sessionId })
       return c.body(null, 204)
     },
   )
@@ -90,7 +89,7 @@ export const sessions = factory
     allow('DELETE /v1/sessions/:id'),
     valid('param', IdParam),
     async (c) => {
-      await endSession(c.var.db, { userId: c.var.owner, ...c.req.valid('param'), absent: 'session-not-found' })
+      await endSession(c.var.db, c.var.actor, c.req.valid('param'))
       return c.body(null, 204)
     },
   )

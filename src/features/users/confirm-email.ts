@@ -48,7 +48,7 @@ export async function askAgain(db: Db, config: Config, { userId }: { userId: str
   await db.row(sql`select ask_to_confirm(${userId}, ${tokenHash}, ${messageId}, ${content})`)
 }
 
-/** Puts the address in force. Throws 'token-invalid', and 'email-taken' when another account was faster: the only one who
+/** Puts the address in force. Throws 'mailed-token-invalid', and 'email-taken' when another account was faster: the only one who
  *  learns that is who reads the mail of the address. */
 export async function confirmEmail(db: Db, { token }: { token: string }): Promise<void> {
   await db.row(sql`select confirm_email(${bytea(await sha256(token))})`)
