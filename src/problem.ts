@@ -63,6 +63,9 @@ export const problems = {
   'second-factor-active': [409, 'There is a second factor', 'Remove it first.'],
   'second-factor-not-begun': [409, 'There is no second factor to do that with', 'Begin one first.'],
   'wrong-password': [403, 'The current password is wrong', 'Check it and try again.'],
+  'loans-open': [409, 'Something is still on loan', 'Return it first.'],
+  'fees-owed': [409, 'Something is still owed', 'Pay the fees first.'],
+  'last-member-of-staff': [409, 'Nobody else is staff', 'Make somebody else a member of staff first.'],
   'own-account': [409, 'That cannot be done to your own account', 'Ask another member of staff.'],
 
   // The catalogue

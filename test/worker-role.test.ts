@@ -21,7 +21,6 @@ describe('whoever speaks to the database as the Worker', () => {
     'delete from fees',
     'delete from fee_entries',
     'delete from events',
-    'delete from users',
     'delete from books',
     'with gone as (delete from loans returning id) select * from gone',
     'merge into loans using books b on b.id = loans.book_id when matched then delete',
@@ -35,7 +34,6 @@ describe('whoever speaks to the database as the Worker', () => {
     "update events set kind = ''",
     'update events set details = null',
     'update events set occurred_at = now()',
-    'update events set actor_id = null',
     'update opening_hours set weekday = weekday',
     "insert into events (kind, subject_id, actor_role, occurred_at) values ('loan.made', uuidv7(), 'staff', now())",
     "insert into fee_entries (fee_id, kind, amount, created_at) values (uuidv7(), 'payment', 1, now())",
@@ -245,6 +243,17 @@ const needs: Need[] = [
       return () => succeeds(ask('POST', '/v1/sessions', { body: { username, password: PASSWORD } }))
     },
     grants: ['select on users', 'insert on sessions', 'delete on sessions', 'insert on refresh_tokens'],
+  },
+  {
+    act: 'erasing an account',
+    prepare: async (library) => asPatron(library, await library.aPatron(), 'DELETE', '/v1/users/me'),
+    grants: [
+      'delete on users',
+      'select on erasures',
+      ...columns('insert', 'erasures', 'counts'),
+      ...columns('update', 'events', 'actor_id'),
+      ...columns('update', 'fee_entries', 'actor_id'),
+    ],
   },
   {
     act: 'refreshing a session',
