@@ -49,6 +49,8 @@ export const access = {
   'GET /v1/users': { staff: 'all', scope: 'desk' },
   'GET /v1/users/me': { patron: 'own', staff: 'own', mayLackFactor: true, scope: 'read' },
   'PATCH /v1/users/me': { patron: 'own', staff: 'own' },
+  'DELETE /v1/users/me': { patron: 'own', staff: 'own', fresh: true },
+  'GET /v1/users/me/export': { patron: 'own', staff: 'own', fresh: true },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own' },
   'PUT /v1/users/me/email': { patron: 'own', staff: 'own', fresh: true },
   'POST /v1/users/me/email-confirmations': { patron: 'own', staff: 'own' },

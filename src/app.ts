@@ -12,6 +12,7 @@ import { keys } from './features/keys/routes.ts'
 import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
 import { mailedTokens } from './features/mailed-tokens/routes.ts'
+import { ownData } from './features/own-data/routes.ts'
 import { categories, policies } from './features/policies/routes.ts'
 import { secondFactor } from './features/second-factor/routes.ts'
 import { securityEvents } from './features/security-events/routes.ts'
@@ -35,6 +36,7 @@ app.onError(onError)
 const routed = app
   .route('/v1/users/me/second-factor', secondFactor)
   .route('/v1/users/me/security-events', securityEvents)
+  .route('/v1/users/me', ownData)
   .route('/v1/users', users)
   .route('/v1/auth', mailedTokens)
   .route('/v1/users/me/keys', keys)

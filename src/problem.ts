@@ -81,6 +81,9 @@ export const problems = {
   'second-factor-not-begun': [409, 'There is no second factor to do that with', 'Begin one first.'],
   'wrong-password': [403, 'The current password is wrong', 'Check it and try again.'],
   'key-limit-reached': [409, 'You have twenty keys', 'Revoke one that you no longer use.'],
+  'loans-open': [409, 'Something is still on loan', 'Return it first.'],
+  'fees-owed': [409, 'Something is still owed', 'Pay the fees first.'],
+  'last-member-of-staff': [409, 'Nobody else is staff', 'Make somebody else a member of staff first.'],
   'own-account': [409, 'That cannot be done to your own account', 'Ask another member of staff.'],
 
   // The catalogue

@@ -125,6 +125,8 @@ const open: Record<string, Ask> = {
 const closed: Record<string, Line> = {
   'GET /v1/users/me': { patron: 'own', staff: 'own', mayLackFactor: true, scope: 'read', shown: self },
   'PATCH /v1/users/me': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
+  'DELETE /v1/users/me': { patron: 'own', staff: 'own', fresh: true, shown: self },
+  'GET /v1/users/me/export': { patron: 'own', staff: 'own', fresh: true, shown: self },
   'PUT /v1/users/me/password': { patron: 'own', staff: 'own', call: { body: {} }, shown: self },
   'PUT /v1/users/me/email': {
     patron: 'own',
@@ -467,21 +469,15 @@ describe('what is closed', () => {
   })
 
   test.each(lines)('%s lets staff in', async (name) => {
-    const answer = await callAs(name, await freshTokenOf(staff))
+    const answer = await callAs(name, (await someone('staff')).token)
     expect([401, 403], answer.text).not.toContain(answer.status)
   })
 
   test.each(forPatrons)('%s lets a patron in', async (name) => {
-    const answer = await callAs(name, await freshTokenOf(patron))
+    const answer = await callAs(name, (await someone('patron')).token)
     expect([401, 403], answer.text).not.toContain(answer.status)
   })
 })
-
-/** Of a session of its own: some calls end the one that asks. */
-async function freshTokenOf(person: Someone) {
-  const role = person === staff ? 'staff' : 'patron'
-  return signed(claimsOf({ ...person, sessionId: await sessionOf(person) }, role))
-}
 
 describe('what is another’s', () => {
   test.each(shownBy('thing'))('%s tells of another’s no more than of what is not there', async (name, line) => {
@@ -635,9 +631,8 @@ describe('a session that was opened more than ten minutes ago', () => {
     database`update sessions set created_at = now() - ${by}::interval where id = ${sessionId}`
 
   test.each(lines)('%s', async (name, { fresh, staff: whose, call }) => {
-    const person = whose === undefined ? patron : staff
-    const sessionId = await sessionOf(person)
-    const token = await signed(claimsOf({ ...person, sessionId }, person === staff ? 'staff' : 'patron'))
+    // Of their own: some calls end the session or the account that asks.
+    const { sessionId, token } = await someone(whose === undefined ? 'patron' : 'staff')
     await age(sessionId, '10 minutes 1 second')
     const answer = await callAs(name, token)
     const isEmpty = JSON.stringify(call?.body) === '{}'

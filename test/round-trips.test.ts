@@ -118,6 +118,16 @@ const calls: Record<string, Call> = {
     trips: 1,
     call: async (s) => () => ask('GET', '/v1/users/me', { token: s.patron.token }),
   },
+  'DELETE /v1/users/me': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('DELETE', '/v1/users/me', { token: s.patron.token }),
+  },
+  'GET /v1/users/me/export': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/users/me/export', { token: s.patron.token }),
+  },
   'PATCH /v1/users/me': {
     status: 200,
     trips: 1,

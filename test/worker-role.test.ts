@@ -32,7 +32,6 @@ describe('whoever speaks to the database as the Worker', () => {
     'delete from fees',
     'delete from fee_entries',
     'delete from events',
-    'delete from users',
     'delete from books',
     'with gone as (delete from loans returning id) select * from gone',
     'merge into loans using books b on b.id = loans.book_id when matched then delete',
@@ -46,7 +45,6 @@ describe('whoever speaks to the database as the Worker', () => {
     "update events set kind = ''",
     'update events set details = null',
     'update events set occurred_at = now()',
-    'update events set actor_id = null',
     'update opening_hours set weekday = weekday',
     "insert into events (kind, subject_id, actor_role, occurred_at) values ('loan.made', uuidv7(), 'staff', now())",
     "insert into fee_entries (fee_id, kind, amount, created_at) values (uuidv7(), 'payment', 1, now())",
@@ -341,6 +339,17 @@ const needs: Need[] = [
       return asPatron(library, { token: key }, 'GET', '/v1/loans')
     },
     grants: ['update (last_used_at) on api_keys'],
+  },
+  {
+    act: 'erasing an account',
+    prepare: async (library) => asPatron(library, await library.aPatron(), 'DELETE', '/v1/users/me'),
+    grants: [
+      'delete on users',
+      'select on erasures',
+      ...columns('insert', 'erasures', 'counts'),
+      ...columns('update', 'events', 'actor_id'),
+      ...columns('update', 'fee_entries', 'actor_id'),
+    ],
   },
   {
     act: 'refreshing a session',

@@ -194,6 +194,8 @@ function translate(error: unknown): Error {
     return new ConfigError([{ key: 'DATABASE_URL', fault: 'is of a role that may do more than the Worker needs' }])
   }
   if (code === 'LN001' && isProblemName(error.message)) return problem(error.message)
+  // The account was erased while this was under way: asked again, it finds that.
+  if (code === '23503' && constraint?.endsWith('_user_fkey')) return problem('database-unavailable')
   const named = constraint === undefined ? undefined : constraintProblems[constraint]
   if (named) return problem(named)
   return new DatabaseError({ sqlstate: code, constraint: constraint ?? null })

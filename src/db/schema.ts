@@ -122,6 +122,9 @@ export const events = pgTable(
     index('events_by_patron')
       .on(t.patronId, t.id)
       .where(sql`${t.patronId} is not null`),
+    index('events_by_actor')
+      .on(t.actorId)
+      .where(sql`${t.actorId} is not null`),
   ],
 )
 
@@ -597,7 +600,7 @@ export const loans = pgTable(
       .where(sql`${t.returnedAt} is null`),
     index('loans_by_user')
       .on(t.userId, t.id)
-      .where(sql`${t.returnedAt} is null`),
+      .where(sql`${t.userId} is not null`),
     index('loans_by_book').on(t.bookId, t.id),
   ],
 )
@@ -741,5 +744,18 @@ export const feeEntries = pgTable(
     check('fee_entries_waiver_has_reason', sql`${t.kind} <> 'waiver' or ${t.reason} is not null`),
     check('fee_entries_reason_bounded', sql`length(${t.reason}) between 1 and 500`),
     index('fee_entries_by_fee').on(t.feeId, t.id),
+    index('fee_entries_by_actor')
+      .on(t.actorId)
+      .where(sql`${t.actorId} is not null`),
   ],
+)
+
+export const erasures = pgTable(
+  'erasures',
+  {
+    id: uuid('id').notNull().defaultRandom(),
+    erasedAt: moment('erased_at').notNull().defaultNow(),
+    counts: jsonb('counts').notNull(),
+  },
+  (t) => [primaryKey({ name: 'erasures_pkey', columns: [t.id] })],
 )

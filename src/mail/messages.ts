@@ -58,6 +58,10 @@ const letters = {
     'Your recovery codes were replaced',
     'New recovery codes were made for your account',
   ),
+  'account-erased': ({ config, at }) => ({
+    subject: 'Your account was erased',
+    text: `Your account at the library ${config.publicUrl} was erased at ${at}, with everything that named you, as was asked by somebody who was logged in to it. This message is the last: your address is not kept.`,
+  }),
   'key-made': notice('A key was made', 'A key that opens your account to an app was made'),
 } satisfies Record<string, (parts: Parts) => Letter>
 

@@ -12,7 +12,7 @@ import type { Confirmation } from './confirm-email.ts'
 import type { OwnChange, User, UserChange, UserFilter } from './schema.ts'
 
 /** What a row of users is on the wire, but for what is encrypted: see reveal(). */
-const userJson = sql`json_build_object(
+export const userJson = sql`json_build_object(
   'id', u.id,
   'username', u.username,
   'email', u.email,
