@@ -31,6 +31,13 @@ export async function readsIn(s: Scene): Promise<Read[]> {
     ...['/v1/library', '/v1/library/days'].map(asked),
     ...by(patron, '/v1/users/me', '/v1/sessions', '/v1/loans', `/v1/loans/${loan.id}`, '/v1/holds'),
     ...by(s.third, `/v1/holds/${hold.id}`),
+    ...by(
+      patron,
+      '/v1/users/me/second-factor',
+      '/v1/users/me/security-events',
+      '/v1/users/me/keys',
+      '/v1/users/me/export',
+    ),
     ...by(patron, '/v1/fees', `/v1/fees/${fee.id}`, '/v1/blocks', '/v1/policies', `/v1/policies/${policy.id}`),
     ...by(patron, `/v1/books/${book.id}/eligibility`),
     ...by(staff, '/v1/users', `/v1/users/${patron.id}`, `/v1/books/${book.id}/copies`),

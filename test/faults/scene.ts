@@ -89,10 +89,23 @@ const STATE = `
       or exists (select from fee_entries e where e.fee_id = f.id and e.actor_id in (select id from people))
   )
   select json_build_object(
-    'users', (select json_agg(to_jsonb(u) - 'password_hash' order by u.username) from people u),
-    'sessions', (select json_agg(s order by u.username, s.id) from sessions s join people u on u.id = s.user_id),
+    'users', (select json_agg(to_jsonb(u) - '{password_hash,email,email_hash,pending_email,pending_email_hash}'::text[] order by u.username) from people u),
+    'addresses', (select json_agg(json_build_array(u.email is null, u.pending_email is null) order by u.username) from people u),
+    'questions', (
+      select json_agg(t.purpose order by t.purpose) from mailed_tokens t where t.user_id in (select id from people)
+    ),
+    'factors', (
+      select json_agg(json_build_array(
+        f.confirmed_at is null, (select count(*) from recovery_codes c where c.user_id = f.user_id)
+      ))
+      from second_factors f where f.user_id in (select id from people)
+    ),
+    'keys', (
+      select json_agg(to_jsonb(k) - 'key_hash' order by k.id) from api_keys k where k.user_id in (select id from people)
+    ),
+    'sessions', (select json_agg(s order by u.username, s.created_at) from sessions s join people u on u.id = s.user_id),
     'tokens', (
-      select json_agg(to_jsonb(t) - 'token_hash' - 'successor_nonce' order by t.session_id, t.spent_at)
+      select json_agg(to_jsonb(t) - 'token_hash' - 'successor_nonce' order by s.created_at, t.spent_at)
       from refresh_tokens t join sessions s on s.id = t.session_id join people u on u.id = s.user_id
     ),
     'changed', (select json_agg(u.updated_at > u.created_at order by u.username) from people u),

@@ -2,6 +2,7 @@ import type { Tokens } from '../../src/features/sessions/schema.ts'
 import type { Fee } from '../../src/features/fees/schema.ts'
 import type { Block } from '../../src/features/blocks/schema.ts'
 import { type Answer, type Ask, PASSWORD } from '../support/library.ts'
+import { codeOf } from '../support/second-factor.ts'
 import type { Scene } from './scene.ts'
 
 export type Call = {
@@ -297,6 +298,91 @@ export const verbs: Record<string, Verb> = {
       return { by: s.patron, method: 'PUT', path: '/v1/users/me/password', body }
     },
   },
+  'change an email address': {
+    status: 200,
+    given: async (s) => emailChange(s),
+  },
+  'ask once more for the confirmation of an address': {
+    status: 202,
+    adds: true,
+    given: async (s) => {
+      await must(s, emailChange(s))
+      return post(s.patron, '/v1/users/me/email-confirmations')
+    },
+  },
+  'confirm an email address': {
+    status: 204,
+    repeated: 403,
+    intruder: (call) => ({ ...call, body: { token: `lce_${'A'.repeat(43)}` } }),
+    given: async (s) => {
+      await must(s, emailChange(s))
+      return { method: 'POST', path: '/v1/auth/email-confirmations', body: { token: await mailed(s, 'confirm-email') } }
+    },
+  },
+  'ask for a new password': {
+    status: 202,
+    adds: true,
+    given: async (s) => {
+      await must(s, emailChange(s))
+      await s.database`update users set email = pending_email, email_hash = pending_email_hash where id = ${s.patron.id}`
+      const path = '/v1/auth/password-reset-requests'
+      return { method: 'POST', path, body: { email: `${s.name}@mail.test` } }
+    },
+  },
+  'set a new password': {
+    trips: 2,
+    status: 204,
+    repeated: 403,
+    intruder: (call) => ({ ...call, body: { ...call.body, token: `lpr_${'A'.repeat(43)}` } }),
+    given: async (s) => {
+      const body = { token: await mailed(s, 'reset-password'), newPassword: 'eight loud herons fly' }
+      return { method: 'POST', path: '/v1/auth/password-resets', body }
+    },
+  },
+  'begin a second factor': {
+    status: 201,
+    given: async (s) => post(s.patron, '/v1/users/me/second-factor'),
+  },
+  'confirm a second factor': {
+    trips: 2,
+    status: 200,
+    repeated: 409,
+    given: async (s) => confirmation(s),
+  },
+  'replace recovery codes': {
+    status: 201,
+    given: async (s) => {
+      await must(s, await confirmation(s))
+      await s.database`delete from recovery_codes where user_id = ${s.patron.id}`
+      return post(s.patron, '/v1/users/me/second-factor/recovery-codes')
+    },
+  },
+  'remove a second factor': {
+    status: 204,
+    repeated: 409,
+    given: async (s) => {
+      await must(s, await confirmation(s))
+      return { by: s.patron, method: 'DELETE', path: '/v1/users/me/second-factor' }
+    },
+  },
+  'make a key': {
+    status: 201,
+    adds: true,
+    given: async (s) => post(s.patron, '/v1/users/me/keys', { name: s.name, scopes: ['read'] }),
+  },
+  'revoke a key': {
+    status: 204,
+    repeated: 404,
+    given: async (s) => {
+      const key = await must<{ id: string }>(s, post(s.patron, '/v1/users/me/keys', { name: s.name, scopes: ['read'] }))
+      return { by: s.patron, method: 'DELETE', path: `/v1/users/me/keys/${key.id}` }
+    },
+  },
+  'erase an account': {
+    status: 200,
+    repeated: 401,
+    given: async (s) => ({ by: s.patron, method: 'DELETE', path: '/v1/users/me' }),
+  },
   "change a user's role": {
     status: 200,
     given: async (s) => ({ by: s.staff, method: 'PATCH', path: `/v1/users/${s.patron.id}`, body: { role: 'staff' } }),
@@ -412,6 +498,28 @@ const logIn = ({ name }: Scene): Call => ({
   path: '/v1/sessions',
   body: { username: `${name}patron1`, password: PASSWORD },
 })
+
+const emailChange = ({ name, patron }: Scene): Call => ({
+  by: patron,
+  method: 'PUT',
+  path: '/v1/users/me/email',
+  body: { email: `${name}@mail.test` },
+})
+
+/** A token as if it had come by mail. */
+async function mailed({ database, name, patron }: Scene, purpose: 'confirm-email' | 'reset-password') {
+  const token = `${purpose === 'confirm-email' ? 'lce_' : 'lpr_'}${name.padEnd(43, 'x')}`
+  await database`
+    insert into mailed_tokens (token_hash, user_id, purpose, expires_at)
+    values (sha256(${token}::text::bytea), ${patron.id}, ${purpose}, now() + interval '1 hour')`
+  return token
+}
+
+async function confirmation(s: Scene): Promise<Call> {
+  const { secret } = await must<{ secret: string }>(s, post(s.patron, '/v1/users/me/second-factor'))
+  const path = '/v1/users/me/second-factor/confirmation'
+  return { by: s.patron, method: 'PUT', path, body: { code: codeOf(secret) } }
+}
 
 /** Another session of the patron's. */
 async function aSession({ database, patron }: Scene) {
