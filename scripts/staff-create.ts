@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline/promises'
-import { parseArgs, parseEnv } from 'node:util'
+import { parseArgs } from 'node:util'
 import { readConfig } from '../src/config.ts'
 import { openDb } from '../src/db/client.ts'
 import { hashPassword } from '../src/features/users/password.ts'
 import { listPasswordFaults, PASSWORD_ADVICE, PASSWORD_LENGTH_MIN } from '../src/features/users/password-faults.ts'
 import { createUser } from '../src/features/users/queries.ts'
 import { NewUser } from '../src/features/users/schema.ts'
+import { librarySettings } from './local/library-settings.ts'
 import { scriptSettings, secretsFrom } from './local/secrets.ts'
 import { ProblemError, problems } from '../src/problem.ts'
 
@@ -41,31 +41,13 @@ async function main() {
   const config = readConfig({
     ...scriptSettings,
     ...secretsFrom(),
-    ...(await librarySettings()),
+    ...(await librarySettings(usage)),
   })
   const db = openDb({ config, onRoundTrip: () => undefined })
   const passwordHash = await hashPassword(config, password)
   const { id } = await createUser(db, config, { username, email, passwordHash, role: 'staff' })
   console.log(`${username} is a member of staff (${id}).`)
   if (!values.ask) console.log(`Password, shown this once: ${password}`)
-}
-
-const SETTINGS = ['DATABASE_URL', 'DATABASE_ENDPOINT', 'PERSONAL_DATA_KEYS', 'LOOKUP_KEY'] as const
-
-async function librarySettings(): Promise<Record<string, string>> {
-  const { DATABASE_URL } = process.env
-  const settings = DATABASE_URL === undefined ? await localSettings() : process.env
-  const missing = SETTINGS.filter((name) => name !== 'DATABASE_ENDPOINT' && settings[name] === undefined)
-  if (missing.length > 0) throw new Error(`Missing: ${missing.join(', ')}.\n\n${usage}`)
-  return Object.fromEntries(SETTINGS.map((name) => [name, settings[name] ?? '']).filter(([, value]) => value !== ''))
-}
-
-async function localSettings(): Promise<Record<string, string | undefined>> {
-  try {
-    return parseEnv(await readFile(new URL('../.lectern/dev.vars', import.meta.url), 'utf8'))
-  } catch {
-    throw new Error(`There is no DATABASE_URL and no local library.\n\n${usage}`)
-  }
 }
 
 async function ask(question: string): Promise<string> {

@@ -77,9 +77,11 @@ async function renew(
   { table, columns, key, rows }: TableColumns & { rows: Row[] },
 ): Promise<number> {
   const changes = await Promise.all(rows.map((row) => changeOf(config, columns, row)))
-  const good = changes.filter((change) => change !== null)
-  if (good.length < rows.length) log({ event: 're_encrypt.failed', count: rows.length - good.length })
-  const record = sql.join(
+  const failed = changes.reduce((sum, change) => sum + change.failed, 0)
+  if (failed > 0) log({ event: 're_encrypt.failed', count: failed })
+  const records = changes.filter(({ isChanged }) => isChanged).map(({ record }) => record)
+  if (records.length === 0) return 0
+  const columnsOfRecord = sql.join(
     [
       sql`key uuid`,
       sql`email_hash text`,
@@ -94,17 +96,21 @@ async function renew(
     const [name, old, next] = [column, `${column}_old`, `${column}_new`].map((text) => sql.identifier(text))
     return sql`${name} = case when t.${name} = n.${old} then n.${next} else t.${name} end`
   })
-  // An address from before addresses were encrypted has no hash yet.
+  // An address from before addresses were encrypted has no hash yet. One that another account has confirmed since stays
+  // without, and is nobody's way in.
   if (table === 'users') {
     assignments.push(sql`email_hash = coalesce(
-      t.email_hash, case when t.email = n.email_old then decode(n.email_hash, 'hex') end
+      t.email_hash,
+      case when t.email = n.email_old and not exists (select from users o where o.email_hash = decode(n.email_hash, 'hex'))
+        then decode(n.email_hash, 'hex')
+      end
     )`)
   }
   const { count } = await db.row<{ count: number }>(sql`
     with changed as (
       update ${sql.identifier(table)} t
       set ${sql.join(assignments, sql`, `)}
-      from jsonb_to_recordset(${jsonb(good)}) as n (${record})
+      from jsonb_to_recordset(${jsonb(records)}) as n (${columnsOfRecord})
       where t.${sql.identifier(key)} = n.key
       returning 1
     )
@@ -112,26 +118,33 @@ async function renew(
   return count
 }
 
-/** The old and the new value of each column of a row; null when one cannot be opened. */
+/** The old and the new value of each column of a row, equal where it cannot be opened. */
 async function changeOf(config: Config, columns: Column[], { key, values, rows }: Row) {
-  try {
-    const pairs = await Promise.all(
-      columns.map(async ({ column, place }) => {
-        const old = values[column] ?? null
-        const row = rows[column] ?? ''
-        return [
-          [`${column}_old`, old],
-          [`${column}_new`, old === null ? null : await again(config, { column: place, row }, old)],
-        ] as const
-      }),
-    )
-    const email = values['email'] ?? null
-    const hash = email === null || isSealed(email) ? null : bytesToHex(await emailHash(config, email))
-    return { key, email_hash: hash, ...Object.fromEntries(pairs.flat()) }
-  } catch {
-    return null
-  }
+  let failed = 0
+  const pairs = await Promise.all(
+    columns.map(async ({ column, place }) => {
+      const old = values[column] ?? null
+      const next =
+        old === null
+          ? null
+          : await again(config, { column: place, row: rows[column] ?? '' }, old).catch(() => {
+              failed++
+              return old
+            })
+      return { column, old, next }
+    }),
+  )
+  const email = values['email'] ?? null
+  const hash = email === null || isSealed(email) ? null : bytesToHex(await emailHash(config, email))
+  const texts = pairs.flatMap(({ column, old, next }) => [
+    [`${column}_old`, old],
+    [`${column}_new`, next],
+  ])
+  const isChanged = pairs.some(({ old, next }) => old !== next)
+  return { failed, isChanged, record: { key, email_hash: hash, ...Object.fromEntries(texts) } }
 }
 
-const again = async (config: Config, place: Place, value: string) =>
-  seal(config, place, isSealed(value) ? await unseal(config, place, value) : value)
+const again = async (config: Config, place: Place, value: string) => {
+  if (value.startsWith(`${config.personalDataKeys.current.kid}.`) && isSealed(value)) return value
+  return seal(config, place, isSealed(value) ? await unseal(config, place, value) : value)
+}

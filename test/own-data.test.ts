@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { columnClasses } from '../src/db/column-classes.ts'
 import type { Erasure, Export } from '../src/features/own-data/schema.ts'
 import type { Hold } from '../src/features/holds/schema.ts'
 import { expectConsistent } from './support/consistent.ts'
@@ -68,6 +69,8 @@ async function aLife(library: Library) {
   expect((await ask('PUT', '/v1/users/me/email', { token, body: { email: `canary-${patron.email}` } })).status).toBe(
     200,
   )
+  const key = { name: 'Canary reader', scopes: ['read'] }
+  expect((await ask('POST', '/v1/users/me/keys', { token, body: key })).status).toBe(201)
   await giveBack(patron, await aLoan(patron, await aBook()))
   const wanted = await aBook()
   const theirs = await aLoan(holder, wanted)
@@ -94,17 +97,47 @@ describe('everything that is held about me', () => {
   test('comes as one document to keep, with every canary of mine and nothing of others', async () => {
     const library = await aLibraryApart()
     const { patron, staff, next, hold, canaries } = await aLife(library)
+    const { ask, aBook, aCopy } = library
+    const byStaff = async (path: string, body: object) => {
+      const made = await ask<{ id: string }>('POST', path, { token: staff.token, body })
+      expect(made.status, made.text).toBe(201)
+      return made.body
+    }
+    const fee = await byStaff('/v1/fees', { userId: patron.id, amount: 90, note: 'Canary card' })
+    await byStaff(`/v1/fees/${fee.id}/payments`, { amount: 40, reference: 'Canary till' })
+    const { barcode } = await aCopy(await aBook({ copies: 0 }))
+    await byStaff('/v1/loans', { barcode, userId: patron.id, override: { reason: 'Canary override' } })
     const answer = await takeAlong(library, patron)
     expect(answer.status, answer.text).toBe(200)
     expect(answer.headers.get('content-disposition')).toBe('attachment; filename="lectern-export.json"')
     expect(answer.headers.get('cache-control')).toBe('private, no-store')
-    for (const canary of [
-      ...canaries.filter((c) => c !== 'true'),
-      patron.username,
-      patron.email,
-      `canary-${patron.email}`,
-    ]) {
-      expect(answer.text).toContain(JSON.stringify(canary).slice(1, -1))
+    const [name, phone, address, , device, reason] = canaries
+    const canaryIn: Record<string, string | undefined> = {
+      'users.username': patron.username,
+      'users.email': `"${patron.email}"`,
+      'users.pendingEmail': `canary-${patron.email}`,
+      'users.name': name,
+      'users.phone': phone,
+      'users.address': address,
+      'sessions.deviceName': device,
+      'apiKeys.name': 'Canary reader',
+      'blocks.reason': reason,
+      'fees.note': 'Canary card',
+      'feeEntries.reason': 'Canary till',
+      'events.details': 'Canary override',
+      // The same address as the account's.
+      'messages.recipient': `"${patron.email}"`,
+    }
+    // Whoever is suspended exports nothing; and what an answer said stands in the things that it told of.
+    const elsewhere = ['users.suspensionReason', 'idempotencyKeys.answer']
+    const personal = Object.entries(columnClasses).flatMap(([table, classes]) =>
+      Object.entries(classes)
+        .filter(([, given]) => given === 'personal' || given === 'personal (written)')
+        .map(([column]) => `${table}.${column}`),
+    )
+    expect([...Object.keys(canaryIn), ...elsewhere].toSorted()).toEqual(personal.toSorted())
+    for (const [column, canary = column] of Object.entries(canaryIn)) {
+      expect(answer.text, column).toContain(canary.replace('\n', '\\n'))
     }
     for (const { id, username, email } of [staff, next]) {
       for (const name of [id, username, email]) expect(answer.text).not.toContain(name)

@@ -51,7 +51,6 @@ describe('whoever speaks to the database as the Worker', () => {
     "insert into fees (kind, balance) values ('other', 1)",
     "insert into fees (kind) values ('other') on conflict (id) do update set kind = 'lost'",
     "insert into library values (false, 'UTC', 'EUR')",
-    'select from fee_entries for update',
     'truncate events',
     'truncate users cascade',
     'do $$ begin lock table fee_entries; end $$',
