@@ -2,16 +2,19 @@ import { spawnSync } from 'node:child_process'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 
-/** Runs the random checks of lending, the model and the crowd, at many times the size that `npm test` has. */
+/** Runs the checks that choose by chance at many times the size that `npm test` has. Those of faults and of hostile input try
+ *  everything then, where `npm test` tries another part of it each time. */
 
-const usage = `usage: npm run prove -- [model | concurrency] [--times N] [--seed N]
+const checks = ['model', 'concurrency', 'faults', 'hostile', 'session-races', 'own-data'] as const
 
-  Both, if neither is named. --times: so many times the usual size, 1 to 1000; 10 if nothing is said. The usual size of the
+const usage = `usage: npm run prove -- [CHECK] [--times N] [--seed N]
+
+  CHECK is one of ${checks.join(', ')}; all, if none is named. --times: so many times the usual size, 1 to 1000; 10 if nothing is said. The usual size of the
   model is about 2,400 steps: --times 420 makes a million of them, in some hours. --seed: begins where a run that failed
   began.`
 
 const Options = z.object({
-  check: z.enum(['model', 'concurrency']).optional(),
+  check: z.enum(checks).optional(),
   times: z.coerce.number().int().min(1).max(1000).default(10),
   seed: z.coerce.number().int().min(0).optional(),
 })
@@ -35,7 +38,7 @@ if (options === null) {
   process.exitCode = 2
 } else {
   const { check, times, seed } = options
-  const files = (check === undefined ? ['model', 'concurrency'] : [check]).map((name) => `test/${name}.test.ts`)
+  const files = (check === undefined ? checks : [check]).map((name) => `test/${name}.test.ts`)
   const env = { ...process.env, VITE_PROVE: String(times), ...(seed !== undefined && { VITE_SEED: String(seed) }) }
   // One file after the other: each has the machine for itself.
   const { status } = spawnSync('vitest', ['run', '--no-file-parallelism', ...files], { env, stdio: 'inherit' })

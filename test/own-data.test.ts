@@ -3,6 +3,7 @@ import { columnClasses } from '../src/db/column-classes.ts'
 import type { Erasure, Export } from '../src/features/own-data/schema.ts'
 import type { Hold } from '../src/features/holds/schema.ts'
 import { expectConsistent } from './support/consistent.ts'
+import { factor } from './support/effort.ts'
 import { aLibraryApart } from './support/laboratory.ts'
 import { type Library, PASSWORD, type Person, problemOf } from './support/library.ts'
 import { awaitMail, tokenIn } from './support/mail.ts'
@@ -278,7 +279,7 @@ describe('erasing at the same moment as', () => {
   test.each(Object.entries(races))('%s does either, and never half', async (_, race) => {
     const library = await aLibraryApart()
     await library.theStaff()
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 5 * factor; round++) {
       const patron = await library.aPatron()
       const other = await race(library, patron)
       const marks = await marksOf(library, patron)
