@@ -261,7 +261,13 @@ const shownBy = <By extends Showing['by']>(by: By) =>
   )
 
 test('the app is built from this matrix', () => {
-  const rule = ({ patron, staff, fresh, scope }: Line) => ({ patron, staff, fresh, scope })
+  const rule = ({ patron, staff, fresh, mayLackFactor, scope }: Line) => ({
+    patron,
+    staff,
+    fresh,
+    mayLackFactor,
+    scope,
+  })
   expect(access).toEqual({
     ...Object.fromEntries(Object.keys(open).map((name) => [name, 'anyone'])),
     ...Object.fromEntries(lines.map(([name, line]) => [name, rule(line)])),

@@ -150,7 +150,8 @@ describe('many accounts tried from one place', () => {
     const statuses: number[] = []
     for (const { username } of people) {
       statuses.push(statusOf(await guess(username, from)))
-      if (own) expect(statusOf(await logIn(own.username, { from }))).toBe(201)
+      // Not every time: sixty requests a minute are what the brake lets through.
+      if (own && statuses.length % 3 === 0) expect(statusOf(await logIn(own.username, { from }))).toBe(201)
     }
     // The thirtieth begins the waits, and they grow faster than the time that passes here.
     expect(statuses.slice(0, 30)).toEqual(Array(30).fill(401))

@@ -186,7 +186,7 @@ describe('no pause is made', () => {
       isolate.ask('POST', '/v1/users', { body: { username, email: `${username}${n}@mail.test`, password: PASSWORD } }),
       isolate.ask('POST', '/v1/loans', { token, body: { bookId: book.id } }),
       isolate.ask('POST', '/v1/loans', { token, body: { bookId: crypto.randomUUID() } }),
-      isolate.ask('POST', '/v1/sessions', { body: { username, password: 'not the password' } }),
+      isolate.ask('POST', '/v1/sessions', { body: { username: `${username}${n}`, password: 'not the password' } }),
     ])
     const problems = new Set((await Promise.all(refused.flat())).map(problemOf))
     expect([...problems].toSorted()).toEqual([

@@ -55,7 +55,7 @@ describe('methods', () => {
     ['PUT', '/v1/books', ['GET', 'HEAD', 'POST']],
     ['POST', `/v1/books/${SOME_ID}`, ['DELETE', 'GET', 'HEAD', 'PATCH']],
     ['PATCH', `/v1/loans/${SOME_ID}/return`, ['PUT']],
-    ['POST', '/v1/users/me', ['GET', 'HEAD', 'PATCH']],
+    ['POST', '/v1/users/me', ['DELETE', 'GET', 'HEAD', 'PATCH']],
     ['DELETE', '/v1/users/me/password', ['PUT']],
     ['POST', '/', ['GET', 'HEAD']],
   ])('%s %s is a 405 that lists what is known', async (method, path, known) => {

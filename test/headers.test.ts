@@ -62,6 +62,7 @@ const ofTheAnswer: Record<string, RegExp> = {
   'x-request-id': /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   'content-type':
     /^(application\/(problem\+)?json|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
+  'content-disposition': /^attachment; filename="[a-z.-]+"$/,
   allow: /^[A-Z]+(, [A-Z]+)*$/,
   etag: /^"[^"]+"$/,
   link: /^<\/v1\/[^>]*>; rel="next"$/,

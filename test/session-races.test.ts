@@ -241,7 +241,11 @@ const loginLingersFirst: Edit = {
   replace: 'select * into account',
   by: `${linger} select * into account`,
 }
-const loginLingersLast: Edit = { function: 'log_in', replace: 'return opened', by: `${linger} return opened` }
+const loginLingersLast: Edit = {
+  function: 'log_in',
+  replace: 'has_message := is_new',
+  by: `${linger} has_message := is_new`,
+}
 
 /** Between the end of a session and that of its tokens, whose trigger has a later name; and after a change of role. */
 const actsLinger = [

@@ -1,3 +1,4 @@
+import { createExecutionContext } from 'cloudflare:test'
 import { app, routes } from '../../src/app.ts'
 import type { InputError } from '../../src/problem.ts'
 import type { Route } from '../../src/route-facts.ts'
@@ -8,6 +9,9 @@ import { type Field, type Json, textsIn, valueAt } from './shape.ts'
 type Init = { headers?: Record<string, string>; body?: string | Uint8Array }
 
 /** What is asked of one route, and what is wrong with its answers. */
+/** A part of an address: each request comes from another. */
+const hex = () => crypto.getRandomValues(new Uint16Array(1))[0]?.toString(16) ?? '0'
+
 export type Trial = ReturnType<typeof trialOf>
 
 /** How many requests were judged. */
@@ -58,10 +62,15 @@ export function trialOf(scene: Scene, route: Route, samples: Record<string, stri
     count.requests++
     const request = new Request(ORIGIN + at, {
       method: route.method,
-      headers: { ...sound, ...(body !== undefined && bodyHeaders), ...headers },
+      headers: {
+        'cf-connecting-ip': `2001:db8:${hex()}:${hex()}::1`,
+        ...sound,
+        ...(body !== undefined && bodyHeaders),
+        ...headers,
+      },
       ...(body !== undefined && { body }),
     })
-    const response = await untilNotBusy(() => app.fetch(request.clone(), env))
+    const response = await untilNotBusy(() => app.fetch(request.clone(), env, createExecutionContext()))
     const line = logged.get(response.headers.get('x-request-id') ?? '')
     if (line !== undefined) say(label, `logs ${line}`)
     if (response.status >= 500) say(label, `is a ${response.status}`)

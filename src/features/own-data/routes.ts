@@ -26,7 +26,6 @@ export const ownData = factory
     allow('GET /v1/users/me/export'),
     async (c) =>
       c.json(await exportData(c.var.db, c.var.config, { userId: c.var.owner }), 200, {
-        'cache-control': 'private, no-store',
         'content-disposition': 'attachment; filename="lectern-export.json"',
       }),
   )
