@@ -48,6 +48,9 @@ export default defineConfig({
         test: {
           name: 'worker',
           include: ['test/*.test.ts'],
+          // They take minutes each: `npm run prove` runs them, and sets this.
+          exclude:
+            process.env['VITE_PROVE'] === undefined ? ['test/hostile.test.ts', 'test/session-races.test.ts'] : [],
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 30_000,
         },

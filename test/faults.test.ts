@@ -200,9 +200,9 @@ async function everyVerb(encounter: Encounter): Promise<string[]> {
   return [...found, ...strange.flat().map(({ what }) => what), ...leaks(lines)]
 }
 
-/** Each route meets each third fault, another third each time that this runs; with VITE_PROVE every one. */
+/** Each route meets each fifth fault, another fifth each time that this runs; with VITE_PROVE every one. */
 const isItsTurn = (place: number, fault: FaultName) =>
-  factor > 1 || (place + faultNames.indexOf(fault) + seed) % 3 === 0
+  factor > 1 || (place + faultNames.indexOf(fault) + seed) % 5 === 0
 
 /** What is wrong after every question has met the fault. */
 async function everyRead(fault: FaultName): Promise<string[]> {

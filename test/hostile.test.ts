@@ -113,7 +113,7 @@ const some = <T>(items: T[]) => items.slice(0, 25)
 const partFor = <T>(route: Route, items: T[], parts: number) =>
   factor > 1 ? items : items.filter((_, i) => i % parts === (routes.indexOf(route) + seed) % parts)
 
-const valuesFor = (route: Route) => [...partFor(route, sharp, 2), ...partFor(route, blunt, 18)]
+const valuesFor = (route: Route) => [...sharp, ...partFor(route, blunt, 18)]
 
 /** For each field the values that are taken there, and those that are refused. */
 function sortedOut(type: z.ZodType, fields: Field[], values: Hostile[], parsedWith: (places: Place[]) => unknown) {

@@ -11,7 +11,7 @@ import { factor, seed } from './support/effort.ts'
  *  and a library that is broken on purpose must be caught. */
 
 const MOVES_MAX = 150
-const HISTORIES = 40 * factor
+const HISTORIES = 24 * factor
 /** A library that is broken has so many histories to show it. */
 const HISTORIES_OF_BROKEN = 400
 
