@@ -132,11 +132,7 @@ test('nothing is answered as a page but the documentation', async () => {
       ),
     ),
   )
-  expect(pages.toSorted()).toEqual([
-    '/.well-known/security.txt text/plain; charset=utf-8',
-    '/docs text/html',
-    '/docs/{file} */*',
-  ])
+  expect(pages.toSorted()).toEqual(['/.well-known/security.txt text/plain', '/docs text/html', '/docs/{file} */*'])
 })
 
 type Document = {
@@ -225,6 +221,22 @@ describe('no source', () => {
         "features/books/queries.ts column",
         "features/books/queries.ts columns.map(([column]",
         "features/policies/queries.ts policies[term].name",
+        "features/users/queries.ts column",
+        "re-encrypt.ts \`\${column}_new\`",
+        "re-encrypt.ts \`\${column}_old\`",
+        "re-encrypt.ts \`'\${column}'\`",
+        "re-encrypt.ts \`'\${column}'\`",
+        "re-encrypt.ts column",
+        "re-encrypt.ts column",
+        "re-encrypt.ts key",
+        "re-encrypt.ts key",
+        "re-encrypt.ts key",
+        "re-encrypt.ts key",
+        "re-encrypt.ts key",
+        "re-encrypt.ts row",
+        "re-encrypt.ts table",
+        "re-encrypt.ts table",
+        "re-encrypt.ts text",
       ]
     `)
   })
