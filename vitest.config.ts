@@ -15,8 +15,8 @@ const secrets = {
 
 export default defineConfig({
   test: {
-    // Much of a test is waiting, so three files at a time even on two cores.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
+    // Much of a test is waiting, so two files at a time even on two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         // The Worker, in workerd, through the real driver, on a real PostgreSQL.

@@ -5,7 +5,7 @@ import type { Tokens } from '../src/features/sessions/schema.ts'
 import { keyedHash } from '../src/keyed-hash.ts'
 import { hashPassword } from '../src/features/users/password.ts'
 import { aLibraryApart } from './support/laboratory.ts'
-import { type Answer, aPatron, ask, database, type Library, PASSWORD, problemOf } from './support/library.ts'
+import { type Answer, aNewcomer, ask, database, type Library, PASSWORD, problemOf } from './support/library.ts'
 
 /** Guessing passwords: what is counted, exactly, and what the owner of an account that is attacked notices of it. */
 
@@ -47,7 +47,7 @@ const letPass = async (seconds: number, [purpose, ...texts]: Key) => {
 
 describe('guesses from one address at one account', () => {
   test('of fifty at once exactly five are compared, and the others are told to wait', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     const answers = await Promise.all(Array.from({ length: 50 }, () => guess(username, '198.51.100.1')))
     expect([countOf(answers, 401), countOf(answers, 429)]).toEqual([5, 45])
     const refused = answers.find(({ status }) => status === 429)
@@ -59,7 +59,7 @@ describe('guesses from one address at one account', () => {
   })
 
   test('wait twice as long each time, up to a quarter of an hour, and a day later begin anew', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     const from = '198.51.100.2'
     for (let n = 0; n < 4; n++) expect(statusOf(await guess(username, from))).toBe(401)
     const waits: number[] = []
@@ -84,7 +84,7 @@ describe('guesses from one address at one account', () => {
   })
 
   test('are forgotten when the right password comes', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     for (let round = 0; round < 3; round++) {
       for (let n = 0; n < 4; n++) expect(statusOf(await guess(username, HOME))).toBe(401)
       expect(statusOf(await logIn(username, { from: HOME }))).toBe(201)
@@ -92,7 +92,7 @@ describe('guesses from one address at one account', () => {
   })
 
   test('do not find the right password while they have to wait', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     const from = '198.51.100.3'
     for (let n = 0; n < 5; n++) await guess(username, from)
     const answer = await logIn(username, { from })
@@ -102,28 +102,28 @@ describe('guesses from one address at one account', () => {
 
 describe('an account under attack from everywhere', () => {
   test('has ten guesses compared of sixty at once', async () => {
-    const { username } = await aPatron()
-    // The login of aPatron itself came from an address of its own, and counts no more.
+    const { username } = await aNewcomer()
+    // The login of aNewcomer itself came from an address of its own, and counts no more.
     const answers = await Promise.all(Array.from({ length: 60 }, () => guess(username)))
     expect([countOf(answers, 401), countOf(answers, 429)]).toEqual([10, 50])
   })
 
   test('still opens for its owner from an address where they have logged in before, and from nowhere else', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     expect(statusOf(await logIn(username, { from: HOME }))).toBe(201)
     await Promise.all(Array.from({ length: 40 }, () => guess(username)))
     expect(statusOf(await logIn(username, { from: HOME }))).toBe(201)
     expect(statusOf(await logIn(username, { from: anywhere() }))).toBe(429)
     // The same network of 64 bits is the same place.
     const [one, other] = ['2001:db8:77:88::1', '2001:db8:77:88:ffff::2']
-    const { username: second } = await aPatron()
+    const { username: second } = await aNewcomer()
     expect(statusOf(await logIn(second, { from: one }))).toBe(201)
     await Promise.all(Array.from({ length: 40 }, () => guess(second)))
     expect(statusOf(await logIn(second, { from: other }))).toBe(201)
   })
 
   test('does not keep its owner out with guesses from the owner’s own address beyond their waits', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     expect(statusOf(await logIn(username, { from: HOME }))).toBe(201)
     for (let n = 0; n < 5; n++) await guess(username, HOME)
     const refused = await logIn(username, { from: HOME })
@@ -186,7 +186,7 @@ describe('stuffing', () => {
 
 describe('nobody learns whether an account exists', () => {
   test('from what is counted: an unknown name is told to wait after as many guesses, by the same words', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     const unknown = `nobody${crypto.randomUUID().slice(0, 8)}`
     const [ofOne, ofNone] = await Promise.all(
       [username, unknown].map(async (name) => {
@@ -200,7 +200,7 @@ describe('nobody learns whether an account exists', () => {
   })
 
   test('from registering with its address, or asking for a new password', async () => {
-    const known = await aPatron()
+    const known = await aNewcomer()
     await database`update users set email = pending_email, email_hash = pending_email_hash where id = ${known.id}`
     const shapes = await Promise.all(
       [known.email, `${crypto.randomUUID()}@mail.test`].map(async (email) => {
@@ -218,7 +218,7 @@ describe('nobody learns whether an account exists', () => {
 
 describe('a stolen session', () => {
   test('is no way to guess the password: of twenty changes at once five are compared', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const change = (currentPassword: string) =>
       ask('PUT', '/v1/users/me/password', {
         token: patron.token,

@@ -9,7 +9,7 @@ import { aLibraryApart, libraryWith } from './support/laboratory.ts'
 import {
   type Answer,
   type Ask,
-  aPatron,
+  aNewcomer,
   ask,
   database,
   logIn,
@@ -31,7 +31,7 @@ const subjects = async (email: string) => (await mailTo(email)).map(({ subject }
 
 /** A patron whose address is confirmed. */
 async function aReader(): Promise<Person> {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await confirm(patron.email)
   return patron
 }
@@ -68,7 +68,7 @@ const logInFrom = (username: string, from: string, more: object = {}) =>
 
 describe('letters', () => {
   test('to confirm an address go there when it is given, and to nobody else', async () => {
-    const { email } = await aPatron()
+    const { email } = await aNewcomer()
     const mail = await awaitMail(email, /^Confirm your email address$/)
     expect(mail).toMatchObject({ from: 'library@library.test', to: email })
     expect(tokenIn(mail)).toMatch(/^lce_/)
@@ -100,7 +100,7 @@ describe('letters', () => {
   })
 
   test('to an address that is not confirmed are none but the one that asks for that', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     await awaitMail(patron.email, /^Confirm/)
     await logInFrom(patron.username, '192.0.2.98')
     await logInFrom(patron.username, '192.0.2.97')
@@ -177,7 +177,7 @@ describe('letters', () => {
   test('link to the app, where there is one, with the token behind the #', async () => {
     const library = await aLibraryApart()
     const linking = libraryWith({ ...library.env, APP_URL: 'https://app.library.test' } as Cloudflare.Env)
-    const { email } = await linking.aPatron()
+    const { email } = await linking.aNewcomer()
     const { text } = await awaitMail(email, /^Confirm/)
     expect(text).toMatch(/https:\/\/app\.library\.test\/confirm-email#lce_[A-Za-z0-9_-]{43}\n/)
     await library.drop()
@@ -186,7 +186,7 @@ describe('letters', () => {
 
 describe('a confirmation', () => {
   test('is good once, of twenty at once', async () => {
-    const { email, token } = await aPatron()
+    const { email, token } = await aNewcomer()
     const code = tokenIn(await awaitMail(email, /^Confirm/))
     const answers = await Promise.all(Array.from({ length: 20 }, () => confirmWith(code)))
     expect(answers.map(({ status }) => status).toSorted()).toEqual([204, ...Array(19).fill(403)])
@@ -195,7 +195,7 @@ describe('a confirmation', () => {
   })
 
   test('runs out after a day', async () => {
-    const { id, email } = await aPatron()
+    const { id, email } = await aNewcomer()
     const code = tokenIn(await awaitMail(email, /^Confirm/))
     const [row] = await database`
       select extract(epoch from expires_at - now())::integer as seconds from mailed_tokens where user_id = ${id}`
@@ -205,7 +205,7 @@ describe('a confirmation', () => {
   })
 
   test('of an address that has been replaced by another is good no more', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const first = tokenIn(await awaitMail(patron.email, /^Confirm/))
     const next = `n${aName()}@mail.test`
     await changeEmail(patron, next)
@@ -311,7 +311,7 @@ describe('a reset', () => {
   })
 
   test('is answered alike for an address that nobody has, and one that is not confirmed; and nothing is sent', async () => {
-    const [reader, unconfirmed] = await Promise.all([aReader(), aPatron()])
+    const [reader, unconfirmed] = await Promise.all([aReader(), aNewcomer()])
     await awaitMail(unconfirmed.email, /^Confirm/)
     const nobody = `x${aName()}@mail.test`
     const lines = vi.spyOn(console, 'log').mockImplementation(() => undefined)
@@ -436,7 +436,7 @@ describe('a message that the provider does not take', () => {
   })
 
   test('is sent once by twenty deliveries at once, and so are those beside it', async () => {
-    const { id } = await library.aPatron()
+    const { id } = await library.aNewcomer()
     await library.database`delete from messages`
     await library.database`update users set email = pending_email, email_hash = pending_email_hash where id = ${id}`
     await library.database`select note(${id}, 'password-changed', null, true) from generate_series(1, 60)`
@@ -453,7 +453,7 @@ describe('a message that the provider does not take', () => {
 
   test('does not keep others from being sent', async () => {
     const email = await aMessage()
-    const { id } = await library.aPatron()
+    const { id } = await library.aNewcomer()
     await library.database`
       insert into messages (user_id, kind, recipient) values (${id}, 'of-no-kind', 'not encrypted at all')`
     await becomeDue()
@@ -465,7 +465,7 @@ describe('a message that the provider does not take', () => {
 
 describe('a driver', () => {
   test('of http shows the key as a bearer token', async () => {
-    const { email } = await aPatron()
+    const { email } = await aNewcomer()
     const mail = await awaitMail(email, /^Confirm/)
     const { MAIL_HTTP_KEY: key } = env as unknown as { MAIL_HTTP_KEY: string }
     expect(mail.authorization).toBe(`Bearer ${key}`)
@@ -481,7 +481,7 @@ describe('a driver', () => {
       return Promise.resolve({ messageId: 'x' })
     }
     const bound = { ...library.env, MAILER: 'cloudflare', EMAIL: { send } } as unknown as Cloudflare.Env
-    const { email } = await libraryWith(bound).aPatron()
+    const { email } = await libraryWith(bound).aNewcomer()
     const left = () => library.database`select attempts from messages`
     await expect.poll(left).toEqual([{ attempts: 1 }])
     isDown = false
@@ -502,7 +502,7 @@ describe('a driver', () => {
   test('of the terminal writes it there', async () => {
     const library = await aLibraryApart()
     const lines = vi.spyOn(console, 'log').mockImplementation(() => undefined)
-    const { email } = await libraryWith({ ...library.env, MAILER: 'log' } as unknown as Cloudflare.Env).aPatron()
+    const { email } = await libraryWith({ ...library.env, MAILER: 'log' } as unknown as Cloudflare.Env).aNewcomer()
     await expect.poll(() => library.database`select from messages`).toEqual([])
     const written = lines.mock.calls.map(([line]) => String(line)).filter((line) => line.includes('Mail to'))
     lines.mockRestore()

@@ -52,8 +52,8 @@ async function marksOf({ database }: Library, { id, username, email }: Person): 
 
 /** A patron about whom the library holds one of everything that does not speak against erasing. */
 async function aLife(library: Library) {
-  const { aBook, aHold, aLoan, aPatron, ask, database, giveBack, logIn, theStaff } = library
-  const [first, staff, holder] = [await aPatron(), await theStaff(), await aPatron()]
+  const { aBook, aHold, aLoan, aNewcomer, ask, database, giveBack, logIn, theStaff } = library
+  const [first, staff, holder] = [await aNewcomer(), await theStaff(), await aNewcomer()]
   const code = { token: tokenIn(await awaitMail(first.email, /^Confirm/)) }
   expect((await ask('POST', '/v1/auth/email-confirmations', { body: code })).status).toBe(204)
   const patron = { ...first, ...(await logIn(first.username)) }
@@ -76,7 +76,7 @@ async function aLife(library: Library) {
   const wanted = await aBook()
   const theirs = await aLoan(holder, wanted)
   const hold = await aHold(patron, wanted)
-  const next = await aPatron()
+  const next = await aNewcomer()
   const second = await aHold(next, wanted)
   await giveBack(holder, theirs)
   const reason = 'Canary letters came back'
@@ -186,9 +186,9 @@ describe('an erased account', () => {
 
   test('of staff is forgotten by the log and the ledger, which stay as they were', async () => {
     const library = await aLibraryApart()
-    const { aMemberOfStaff, aPatron, ask, database, theStaff } = library
+    const { aMemberOfStaff, aNewcomer, ask, database, theStaff } = library
     await theStaff()
-    const [leaver, patron] = [await aMemberOfStaff(), await aPatron()]
+    const [leaver, patron] = [await aMemberOfStaff(), await aNewcomer()]
     const fee = await ask('POST', '/v1/fees', {
       token: leaver.token,
       body: { userId: patron.id, amount: 90, note: 'A card' },
@@ -222,8 +222,8 @@ describe('an erased account', () => {
 
   test('stays while something is lent or owed, or nobody else is staff', async () => {
     const library = await aLibraryApart()
-    const { aBook, aLoan, aMemberOfStaff, aPatron, ask, giveBack, theStaff } = library
-    const [staff, patron] = [await theStaff(), await aPatron()]
+    const { aBook, aLoan, aMemberOfStaff, aNewcomer, ask, giveBack, theStaff } = library
+    const [staff, patron] = [await theStaff(), await aNewcomer()]
     expect(problemOf(await erase(library, staff))).toBe('last-member-of-staff')
     const loan = await aLoan(patron, await aBook())
     expect(problemOf(await erase(library, patron))).toBe('loans-open')
@@ -247,8 +247,8 @@ describe('erasing at the same moment as', () => {
       const book = await aBook()
       return () => borrow(patron, book)
     },
-    'a hold that becomes ready': async ({ aBook, aHold, aLoan, aPatron, giveBack }, patron) => {
-      const [book, holder] = [await aBook(), await aPatron()]
+    'a hold that becomes ready': async ({ aBook, aHold, aLoan, aNewcomer, giveBack }, patron) => {
+      const [book, holder] = [await aBook(), await aNewcomer()]
       const loan = await aLoan(holder, book)
       await aHold(patron, book)
       return () => giveBack(holder, loan)
@@ -280,7 +280,7 @@ describe('erasing at the same moment as', () => {
     const library = await aLibraryApart()
     await library.theStaff()
     for (let round = 0; round < 5 * factor; round++) {
-      const patron = await library.aPatron()
+      const patron = await library.aNewcomer()
       const other = await race(library, patron)
       const marks = await marksOf(library, patron)
       const [erased, done] = await Promise.all([erase(library, patron), other()])

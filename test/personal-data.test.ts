@@ -61,8 +61,8 @@ describe('an encrypted value', () => {
 
   test('of an unknown key, or moved to another row, ends in 500 that tells nothing', async () => {
     const library = await aLibraryApart()
-    const { ask, aPatron, database } = library
-    const [patron, other] = [await aPatron(), await aPatron()]
+    const { ask, aNewcomer, database } = library
+    const [patron, other] = [await aNewcomer(), await aNewcomer()]
     for (const { token } of [patron, other]) {
       expect((await ask('PATCH', '/v1/users/me', { token, body: { name: 'Canary Nightjar' } })).status).toBe(200)
     }
@@ -224,7 +224,7 @@ describe('encrypting anew', () => {
     const [k1, k2] = [`k1:${aKey()}`, `k2:${aKey()}`]
     const old = withRing(library, k1, k2)
     const both = withRing(library, k2, k1)
-    const people = await Promise.all(Array.from({ length: 12 }, () => old.aPatron()))
+    const people = await Promise.all(Array.from({ length: 12 }, () => old.aNewcomer()))
     const change = ({ ask }: Library, { token }: { token: string }, name: string) =>
       ask('PATCH', '/v1/users/me', { token, body: { name, phone: '+44 20 7946 0018' } })
     const nameOf = async ({ ask }: Library, { token }: { token: string }) =>
@@ -254,7 +254,7 @@ describe('encrypting anew', () => {
     const [k1, k2] = [`k1:${aKey()}`, `k2:${aKey()}`]
     const old = withRing(library, k1)
     const both = withRing(library, k2, k1)
-    const [plain, broken, sound] = [await old.aPatron(), await old.aPatron(), await old.aPatron()]
+    const [plain, broken, sound] = [await old.aNewcomer(), await old.aNewcomer(), await old.aNewcomer()]
     await library.database`
       update users set email = ${`Canary-${plain.email}`}, pending_email = null, pending_email_hash = null, email_hash = null where id = ${plain.id}`
     await library.database`update users set name = ${`k1.${'A'.repeat(60)}`} where id = ${broken.id}`

@@ -11,7 +11,7 @@ import {
   aHold,
   aLoan,
   aMemberOfStaff,
-  aPatron,
+  aNewcomer,
   type Ask,
   ask,
   borrow,
@@ -652,7 +652,7 @@ test('the table has a line for every route', () => {
 })
 
 test.each(Object.entries(calls))('%s costs what the table says', async (_, { status, trips: expected, call }) => {
-  const [patron, staff] = await Promise.all([aPatron(), aMemberOfStaff()])
+  const [patron, staff] = await Promise.all([aNewcomer(), aMemberOfStaff()])
   const counted = await call({ patron, staff })
   trips = 0
   const answer = await counted()
@@ -661,7 +661,7 @@ test.each(Object.entries(calls))('%s costs what the table says', async (_, { sta
 })
 
 test('what is refused at the door costs nothing', async () => {
-  const { token } = await aPatron()
+  const { token } = await aNewcomer()
   trips = 0
   await ask('GET', '/v1/loans')
   await ask('GET', '/v1/users', { token })
@@ -671,7 +671,7 @@ test('what is refused at the door costs nothing', async () => {
 })
 
 test('a request repeated with its Idempotency-Key costs two, a second look at /readyz none', async () => {
-  const [patron, book] = await Promise.all([aPatron(), aBook()])
+  const [patron, book] = await Promise.all([aNewcomer(), aBook()])
   const headers = { 'idempotency-key': unique() }
   await borrow(patron, book, { headers })
   trips = 0
@@ -684,7 +684,7 @@ test('a request repeated with its Idempotency-Key costs two, a second look at /r
 })
 
 test('what is asked with a key costs one, and a password in its place none', async () => {
-  const [patron, book] = await Promise.all([aPatron(), aBook()])
+  const [patron, book] = await Promise.all([aNewcomer(), aBook()])
   const { key } = (await aKey(patron)).body
   trips = 0
   expect((await borrow({ token: key }, book)).status).toBe(201)
@@ -697,7 +697,7 @@ test('what is asked with a key costs one, and a password in its place none', asy
 })
 
 test('a wrong password and an unknown account cost one each', async () => {
-  const { username } = await aPatron()
+  const { username } = await aNewcomer()
   for (const name of [username, 'nobody.at.all']) {
     trips = 0
     expect((await ask('POST', '/v1/sessions', { body: { username: name, password: 'wrong' } })).status).toBe(401)

@@ -7,7 +7,7 @@ import { stepOfCode } from '../src/features/second-factor/codes.ts'
 import type { Tokens } from '../src/features/sessions/schema.ts'
 import { keyedHash } from '../src/keyed-hash.ts'
 import { aLibraryApart } from './support/laboratory.ts'
-import { type Answer, aPatron, ask, database, type Library, PASSWORD, problemOf } from './support/library.ts'
+import { type Answer, aNewcomer, ask, database, type Library, PASSWORD, problemOf } from './support/library.ts'
 import { awaitMail, confirm as confirmEmail, tokenIn } from './support/mail.ts'
 import { codeOf } from './support/second-factor.ts'
 
@@ -22,8 +22,8 @@ beforeEach(() => void vi.useFakeTimers({ now: middle(), toFake: ['Date'] }))
 afterEach(() => void vi.useRealTimers())
 
 const PATH = '/v1/users/me/second-factor'
-type Where = Pick<Library, 'ask' | 'database' | 'aPatron'>
-const library: Where = { ask, database, aPatron }
+type Where = Pick<Library, 'ask' | 'database' | 'aNewcomer'>
+const library: Where = { ask, database, aNewcomer }
 type Asking = { token: string }
 
 const said = (answer: Answer) => [answer.status, problemOf(answer)]
@@ -48,7 +48,7 @@ const confirm = ({ token }: Asking, code: string, at = library) =>
 
 /** Somebody with a second factor, confirmed with the code of the period before: that of now and the next are unspent. */
 async function somebody(at = library) {
-  const person = await at.aPatron()
+  const person = await at.aNewcomer()
   const { secret } = await begin(person, at)
   const answer = await confirm(person, codeOf(secret, -1), at)
   expect(answer.status, answer.text).toBe(200)
@@ -90,7 +90,7 @@ describe('codes', () => {
 
 describe('enrolment', () => {
   test('shows a secret once, counts when a code of it has been shown, and gives ten recovery codes', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     expect((await shown(patron)).body).toEqual({ confirmedAt: null, recoveryCodesLeft: 0 })
     const { secret, uri } = await begin(patron)
     expect(secret).toMatch(/^[A-Z2-7]{32}$/)
@@ -118,14 +118,14 @@ describe('enrolment', () => {
   })
 
   test('may begin again before it is confirmed: only the newest secret counts', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const [first, second] = [await begin(patron), await begin(patron)]
     expect(said(await confirm(patron, codeOf(first.secret)))).toEqual([403, 'wrong-code'])
     expect((await confirm(patron, codeOf(second.secret))).status).toBe(200)
   })
 
   test('is of one secret, when several begin and confirm at once', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const secrets = await Promise.all(Array.from({ length: 5 }, () => begin(patron)))
     const answers = await Promise.all(secrets.map(({ secret }) => confirm(patron, codeOf(secret))))
     expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 403, 403, 403, 403])
@@ -135,7 +135,7 @@ describe('enrolment', () => {
   })
 
   test('is confirmed once, of twenty with the same code', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const { secret } = await begin(patron)
     const answers = await Promise.all(Array.from({ length: 20 }, () => confirm(patron, codeOf(secret))))
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
@@ -143,7 +143,7 @@ describe('enrolment', () => {
   })
 
   test('ends the other sessions, which have shown nothing, and keeps the one that confirms', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const other = await logIn(patron.username)
     const { secret } = await begin(patron)
     expect((await me(other.body.accessToken)).status).toBe(200)
@@ -155,7 +155,7 @@ describe('enrolment', () => {
   })
 
   test('names what is wrong', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     expect(said(await confirm(patron, '123456'))).toEqual([409, 'second-factor-not-begun'])
     const { secret } = await begin(patron)
     const wrong = String((Number(codeOf(secret)) + 1) % 1_000_000).padStart(6, '0')
@@ -243,7 +243,7 @@ describe('a login', () => {
   })
 
   test('without a second factor does not look at a code', async () => {
-    const { username } = await aPatron()
+    const { username } = await aNewcomer()
     expect((await logIn(username, '123456')).status).toBe(201)
   })
 
@@ -352,7 +352,7 @@ describe('recovery codes', () => {
   })
 
   test('are replaced by new ones, and only where there is a second factor', async () => {
-    const none = await aPatron()
+    const none = await aNewcomer()
     const replace = ({ token }: Asking) => ask<{ recoveryCodes: string[] }>('POST', `${PATH}/recovery-codes`, { token })
     expect(said(await replace(none))).toEqual([409, 'second-factor-not-begun'])
     await begin(none)
@@ -396,7 +396,7 @@ describe('removal', () => {
   })
 
   test('of one that was begun is nothing to tell of', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     await begin(patron)
     expect((await remove(patron)).status).toBe(204)
     expect(await kindsOf(patron)).toEqual(['login'])
@@ -404,7 +404,7 @@ describe('removal', () => {
 })
 
 test('what is done to a second factor is noted and told by mail', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await confirmEmail(patron.email)
   const { secret } = await begin(patron)
   const { body } = await confirm(patron, codeOf(secret))
@@ -427,7 +427,7 @@ test('what is done to a second factor is noted and told by mail', async () => {
 })
 
 test('a password that is set by mail leaves it as it is', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await confirmEmail(patron.email)
   const { secret } = await begin(patron)
   await confirm(patron, codeOf(secret, -1))
@@ -442,7 +442,7 @@ test('a password that is set by mail leaves it as it is', async () => {
 
 test('neither the secret nor a recovery code can be read in the database', async () => {
   const { secret, recoveryCodes } = await somebody()
-  const pending = await begin(await aPatron())
+  const pending = await begin(await aNewcomer())
   const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
   const forms = [secret, pending.secret].flatMap((text) => {
     const bytes = base32nopad.decode(text)
@@ -462,7 +462,7 @@ test('neither the secret nor a recovery code can be read in the database', async
 
 describe('a second factor that is added while a login is under way', () => {
   test('is asked for, when the password was compared before it was there', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const { secret } = await begin(patron)
     // Sealing the message to the owner stands between the two round trips of a login.
     const encrypt = crypto.subtle.encrypt.bind(crypto.subtle)
@@ -484,7 +484,7 @@ describe('a second factor that is added while a login is under way', () => {
 
   /** How many sessions without a second factor there are, when a login was in the middle of opening one. */
   async function meet(apart: Awaited<ReturnType<typeof aLibraryApart>>) {
-    const patron = await apart.aPatron()
+    const patron = await apart.aNewcomer()
     const { secret } = await begin(patron, apart)
     const login = logIn(patron.username, undefined, { at: apart })
     const asleep = () =>

@@ -4,7 +4,7 @@ import { configOf } from '../src/config.ts'
 import type { SecurityEvent } from '../src/features/security-events/schema.ts'
 import type { Tokens } from '../src/features/sessions/schema.ts'
 import { runTasks } from '../src/scheduled.ts'
-import { aMemberOfStaff, aPatron, ask, database, logIn, PASSWORD, type Person, problemOf } from './support/library.ts'
+import { aMemberOfStaff, aNewcomer, ask, database, logIn, PASSWORD, type Person, problemOf } from './support/library.ts'
 import { awaitMail, confirm, tokenIn } from './support/mail.ts'
 import { codeOf } from './support/second-factor.ts'
 
@@ -23,7 +23,7 @@ const kindsOf = async (person: { token: string }) => (await list(person)).items.
 const NEW_PASSWORD = 'eight loud herons fly'
 
 test('logins stand there with their sessions, newest first, and failed ones too', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const from = { headers: { 'cf-connecting-ip': '192.0.2.60' } }
   await ask('POST', '/v1/sessions', { body: { username: patron.username, password: 'a wrong password' }, ...from })
   const body = { username: patron.username, password: PASSWORD }
@@ -41,7 +41,7 @@ test('logins stand there with their sessions, newest first, and failed ones too'
 })
 
 test('what is refused for having been tried too often adds nothing', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answers = await Promise.all(
     Array.from({ length: 60 }, () =>
       ask('POST', '/v1/sessions', { body: { username: patron.username, password: 'a wrong password' } }),
@@ -53,7 +53,7 @@ test('what is refused for having been tried too often adds nothing', async () =>
 })
 
 test('what ends a session stands there, but not that one logged out', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const [ended, left, stolen] = [
     await logIn(patron.username),
     await logIn(patron.username),
@@ -76,7 +76,7 @@ test('what ends a session stands there, but not that one logged out', async () =
 })
 
 test('what staff do to an account stands there, once a change', async () => {
-  const [staff, patron] = await Promise.all([aMemberOfStaff(), aPatron()])
+  const [staff, patron] = await Promise.all([aMemberOfStaff(), aNewcomer()])
   const to = (method: string, path: string, body?: object) =>
     ask(method, `/v1/users/${patron.id}${path}`, { token: staff.token, ...(body && { body }) })
   await to('PATCH', '', { role: 'staff' })
@@ -98,7 +98,7 @@ test('what staff do to an account stands there, once a change', async () => {
 })
 
 test('what protects an account, and every change of it, stands there', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await confirm(patron.email)
   const { token } = patron
   const next = `n${crypto.randomUUID().slice(0, 12)}@mail.test`
@@ -132,7 +132,7 @@ test('what protects an account, and every change of it, stands there', async () 
 })
 
 test('is read in pages, each event once, and only by whom it is about', async () => {
-  const [patron, other]: Person[] = await Promise.all([aPatron(), aPatron()])
+  const [patron, other]: Person[] = await Promise.all([aNewcomer(), aNewcomer()])
   if (patron === undefined || other === undefined) throw new Error('nobody was made')
   await database`
     insert into security_events (user_id, kind) select ${patron.id}, 'login-failed' from generate_series(1, 24)`
@@ -151,7 +151,7 @@ test('is read in pages, each event once, and only by whom it is about', async ()
 })
 
 test('is kept for a year', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await database`
     insert into security_events (user_id, kind, occurred_at)
     values (${patron.id}, 'login-failed', now() - interval '366 days'), (${patron.id}, 'login', now() - interval '364 days')`

@@ -5,7 +5,7 @@ import { expect, test, vi } from 'vitest'
 import { configOf } from '../src/config.ts'
 import type { Session, Tokens } from '../src/features/sessions/schema.ts'
 import { runTasks } from '../src/scheduled.ts'
-import { aPatron, ask, database, logIn, PASSWORD, problemOf } from './support/library.ts'
+import { aNewcomer, ask, database, logIn, PASSWORD, problemOf } from './support/library.ts'
 import { confirm } from './support/mail.ts'
 
 const tryToLogIn = (username: string, password = PASSWORD, more: object = {}, headers: Record<string, string> = {}) =>
@@ -28,7 +28,7 @@ const ageSpentTokens = ({ sessionId }: { sessionId: string }, seconds: number) =
 // Logging in
 
 test('whoever logs in by username or email address in any case gets a pair for their account', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await confirm(patron.email)
   const names = [patron.username, patron.username.toUpperCase(), patron.email, patron.email.toUpperCase()]
   for (const name of names) {
@@ -41,7 +41,7 @@ test('whoever logs in by username or email address in any case gets a pair for t
 
 test('an access token is good for ten minutes, and a session for ninety days', async () => {
   const before = Date.now()
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { body } = await tryToLogIn(patron.username)
   const seconds = (Date.parse(body.expiresAt) - before) / 1000
   expect(seconds).toBeGreaterThan(590)
@@ -52,13 +52,13 @@ test('an access token is good for ten minutes, and a session for ninety days', a
 })
 
 test('an answer with tokens is not to be stored', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   expect((await tryToLogIn(patron.username)).headers.get('cache-control')).toBe('no-store')
   expect((await refresh(patron)).headers.get('cache-control')).toBe('no-store')
 })
 
 test('an unknown account and a wrong password are answered alike to the byte, for the same work', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const lines = vi.spyOn(console, 'log')
   const known = await tryToLogIn(patron.username, 'a wrong password')
   const unknown = await tryToLogIn('nobody.of.that.name', 'a wrong password')
@@ -102,7 +102,7 @@ test.each([
 })
 
 test('the login above twenty ends the session that was used least lately', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const others = []
   for (let i = 0; i < 19; i++) others.push(await logIn(patron.username))
   expect((await me(patron.token)).status).toBe(200)
@@ -117,7 +117,7 @@ test('the login above twenty ends the session that was used least lately', async
 })
 
 test('twenty-five logins, five at a time, leave twenty sessions', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const headers = { 'cf-connecting-ip': '192.0.2.25' }
   for (let i = 0; i < 5; i++) {
     const answers = await Promise.all(
@@ -131,7 +131,7 @@ test('twenty-five logins, five at a time, leave twenty sessions', async () => {
 // Refreshing
 
 test('a refresh gives a new pair of the same session, and both its tokens work', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await refresh(patron)
   expect(answer.status, answer.text).toBe(200)
   expect(answer.body.sessionId).toBe(patron.sessionId)
@@ -144,7 +144,7 @@ test('a refresh gives a new pair of the same session, and both its tokens work',
 })
 
 test('a refresh repeated within ten seconds gets exactly the same pair', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const first = await refresh(patron)
   const second = await refresh(patron)
   expect(second.status).toBe(200)
@@ -152,7 +152,7 @@ test('a refresh repeated within ten seconds gets exactly the same pair', async (
 })
 
 test('a hundred refreshes at once of one token give exactly one new pair, which works', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answers = await Promise.all(Array.from({ length: 100 }, () => refresh(patron)))
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
   expect(new Set(answers.map(({ text }) => text)).size).toBe(1)
@@ -163,7 +163,7 @@ test('a hundred refreshes at once of one token give exactly one new pair, which 
 })
 
 test('a refresh token used again after ten seconds ends the session with the newest tokens too', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { body: newest } = await refresh(patron)
   await ageSpentTokens(patron, 10.1)
   const reused = await refresh(patron)
@@ -176,7 +176,7 @@ test('a refresh token used again after ten seconds ends the session with the new
 })
 
 test('a refresh token used again just before ten seconds have passed ends nothing', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { body: newest } = await refresh(patron)
   await ageSpentTokens(patron, 5)
   const again = await refresh(patron)
@@ -185,7 +185,7 @@ test('a refresh token used again just before ten seconds have passed ends nothin
 })
 
 test('the reuse of any spent token of a session ends it, however long ago it was spent', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { body: second } = await refresh(patron)
   const { body: third } = await refresh(second)
   await ageSpentTokens(patron, 13 * 86_400)
@@ -194,7 +194,7 @@ test('the reuse of any spent token of a session ends it, however long ago it was
 })
 
 test('a reused token ends its own session and no other of the account', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const other = await logIn(patron.username)
   await refresh(patron)
   await ageSpentTokens(patron, 11)
@@ -219,13 +219,13 @@ test.each([
 })
 
 test('an access token is no refresh token, and a refresh token no access token', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   expect((await refresh({ refreshToken: patron.token })).status).toBe(422)
   expect(problemOf(await me(patron.refreshToken))).toBe('access-token-invalid')
 })
 
 test('a refresh token that has run out is refused, spent or not', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { body } = await refresh(patron)
   await database`update refresh_tokens set expires_at = now() where session_id = ${patron.sessionId}`
   for (const refreshToken of [patron.refreshToken, body.refreshToken]) {
@@ -235,7 +235,7 @@ test('a refresh token that has run out is refused, spent or not', async () => {
 })
 
 test('a session that has run out is over: for both tokens, and in the list', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const other = await logIn(patron.username)
   await database`update sessions set expires_at = now() where id = ${patron.sessionId}`
   expect(problemOf(await me(patron.token))).toBe('session-ended')
@@ -244,7 +244,7 @@ test('a session that has run out is over: for both tokens, and in the list', asy
 })
 
 test('the database holds no refresh token, spent or not, in any spelling; only its SHA-256', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { body } = await refresh(patron)
   const rows = await database`
     select t::text || s::text || u::text as everything
@@ -267,7 +267,7 @@ test('the database holds no refresh token, spent or not, in any spelling; only i
 // Sessions
 
 test('everybody sees their own sessions, the last used first, and which of them asks', async () => {
-  const [patron, stranger] = await Promise.all([aPatron(), aPatron()])
+  const [patron, stranger] = await Promise.all([aNewcomer(), aNewcomer()])
   const tablet = await tryToLogIn(patron.username, PASSWORD, { deviceName: 'Tablet in the kitchen' })
   await refresh(patron)
   const sessions = await list(patron)
@@ -282,7 +282,7 @@ test('everybody sees their own sessions, the last used first, and which of them 
 })
 
 test('an ended session is over at once, for both its tokens, and the others go on', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const other = await logIn(patron.username)
   const answer = await ask('DELETE', `/v1/sessions/${other.sessionId}`, { token: patron.token })
   expect(answer.status, answer.text).toBe(204)
@@ -295,7 +295,7 @@ test('an ended session is over at once, for both its tokens, and the others go o
 })
 
 test("nobody ends another's session, which is to them like one that is not there", async () => {
-  const [patron, stranger] = await Promise.all([aPatron(), aPatron()])
+  const [patron, stranger] = await Promise.all([aNewcomer(), aNewcomer()])
   const theirs = await ask('DELETE', `/v1/sessions/${patron.sessionId}`, { token: stranger.token })
   expect([theirs.status, problemOf(theirs)]).toEqual([404, 'session-not-found'])
   expect((await me(patron.token)).status).toBe(200)
@@ -306,7 +306,7 @@ test("nobody ends another's session, which is to them like one that is not there
 })
 
 test('whoever logs out is out at once, with both tokens, and on that device only', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const other = await logIn(patron.username)
   const answer = await ask('DELETE', '/v1/sessions/current', { token: patron.token })
   expect(answer.status, answer.text).toBe(204)
@@ -327,7 +327,7 @@ const keepKey = (hash: string, age: string) =>
     values (decode(${hash}, 'hex'), '', now() - ${age}::interval)`
 
 test('what has run out is cleared away with all that hangs on it, and nothing else', async () => {
-  const [gone, kept] = await Promise.all([aPatron(), aPatron()])
+  const [gone, kept] = await Promise.all([aNewcomer(), aNewcomer()])
   await Promise.all([refresh(gone), refresh(kept)])
   const [old, young] = [aKey(), aKey()]
   await keepKey(old, '24 hours 1 second')
@@ -350,7 +350,7 @@ test('what has run out is cleared away with all that hangs on it, and nothing el
 })
 
 test('two runs at once clear away more than a batch without getting in each other’s way', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await database`
     insert into sessions (user_id, expires_at)
     select ${patron.id}::uuid, now() - interval '1 second' from generate_series(1, 1500)`

@@ -92,7 +92,7 @@ describe('where it is asked', () => {
     const other = await library.aMemberOfStaff()
     await strict()
     expect(said(await users(other))).toEqual([403, 'second-factor-needed'])
-    const patrons = await library.aPatron()
+    const patrons = await library.aNewcomer()
     expect((await library.ask('GET', '/v1/loans', patrons)).status).toBe(200)
     expect((await library.ask('GET', '/v1/users/me', other)).status).toBe(200)
     expect((await library.ask('GET', '/v1/sessions', other)).status).toBe(200)
@@ -121,7 +121,7 @@ describe('where it is asked', () => {
 
   test('a patron who becomes staff needs one, and a member of staff who becomes a patron does not', async () => {
     const staff = await strict()
-    const person = await library.aPatron()
+    const person = await library.aNewcomer()
     const setRole = (role: string) =>
       library.ask('PATCH', `/v1/users/${person.id}`, { token: staff.token, body: { role } })
     await setRole('staff')

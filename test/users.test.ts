@@ -9,7 +9,7 @@ import type { User } from '../src/features/users/schema.ts'
 import {
   type Answer,
   aMemberOfStaff,
-  aPatron,
+  aNewcomer,
   ask,
   database,
   logIn,
@@ -233,7 +233,7 @@ test('what is kept for an Idempotency-Key knows nothing of the password, not eve
 // The own account
 
 test('everybody sees their own account', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await me(patron)
   expect(answer.status).toBe(200)
   expect(answer.body).toMatchObject({
@@ -245,7 +245,7 @@ test('everybody sees their own account', async () => {
 })
 
 test('a changed username counts at once, and only it can log in', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const { username } = aRegistration()
   const answer = await ask<User>('PATCH', '/v1/users/me', { token: patron.token, body: { username } })
   expect(answer.status, answer.text).toBe(200)
@@ -258,7 +258,7 @@ test('a changed username counts at once, and only it can log in', async () => {
 const reach = { name: 'Ada  King', phone: '+44 (20) 7946-0018', address: '12 St James Square\nLondon' }
 
 test('everybody says how they are reached, sees it again as it was, and takes it back', async () => {
-  const [patron, { token }] = await Promise.all([aPatron(), theStaff()])
+  const [patron, { token }] = await Promise.all([aNewcomer(), theStaff()])
   const change = (body: object) => ask<User>('PATCH', '/v1/users/me', { token: patron.token, body })
   expect((await change(reach)).body).toMatchObject(reach)
   expect((await ask('GET', `/v1/users/${patron.id}`, { token })).body).toMatchObject(reach)
@@ -267,33 +267,33 @@ test('everybody says how they are reached, sees it again as it was, and takes it
 })
 
 test('staff say how a user is reached', async () => {
-  const [patron, { token }] = await Promise.all([aPatron(), theStaff()])
+  const [patron, { token }] = await Promise.all([aNewcomer(), theStaff()])
   const answer = await ask('PATCH', `/v1/users/${patron.id}`, { token, body: reach })
   expect(answer.body).toMatchObject(reach)
   expect((await me(patron)).body).toMatchObject(reach)
 })
 
 test.each(['call me', '12', '+44 20 7946 0018 ext. nine', '0'.repeat(40)])('%s is no phone number', async (phone) => {
-  const { token } = await aPatron()
+  const { token } = await aNewcomer()
   const answer = await ask('PATCH', '/v1/users/me', { token, body: { phone } })
   expect([answer.status, errorsOf(answer)?.[0]?.pointer]).toEqual([422, '/phone'])
 })
 
 test('what a change of the own account leaves out stays as it is', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await ask<User>('PATCH', '/v1/users/me', { token: patron.token, body: { name: 'Ada King' } })
   expect(answer.body).toMatchObject({ username: patron.username, pendingEmail: patron.email, name: 'Ada King' })
 })
 
 test('the own username may change its case, which is no conflict with oneself', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const username = patron.username.toUpperCase()
   const answer = await ask<User>('PATCH', '/v1/users/me', { token: patron.token, body: { username } })
   expect([answer.status, answer.body.username]).toEqual([200, username])
 })
 
 test("nobody changes to another's username in any case", async () => {
-  const [patron, other] = await Promise.all([aPatron(), aPatron()])
+  const [patron, other] = await Promise.all([aNewcomer(), aNewcomer()])
   const change = (body: object) => ask('PATCH', '/v1/users/me', { token: patron.token, body })
   expect(problemOf(await change({ username: other.username.toUpperCase() }))).toBe('username-taken')
   expect((await me(patron)).body).toMatchObject({ username: patron.username })
@@ -307,7 +307,7 @@ test.each([
   [{ username: 'a' }, '/username'],
   [{ email: 'a@mail.test' }, '/email'],
 ])('a change of the own account to %j is refused', async (body, pointer) => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await ask('PATCH', '/v1/users/me', { token: patron.token, body })
   expect([answer.status, problemOf(answer)]).toEqual([422, 'invalid-input'])
   expect(errorsOf(answer)?.map((error) => error.pointer)).toEqual([pointer])
@@ -320,7 +320,7 @@ const changePassword = ({ token }: { token: string }, newPassword = NEW_PASSWORD
   ask('PUT', '/v1/users/me/password', { token, body: { currentPassword, newPassword } })
 
 test('a changed password logs in, and the old one does not', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await changePassword(patron)
   expect(answer.status, answer.text).toBe(204)
   expect(problemOf(await tryToLogIn(patron.username))).toBe('wrong-credentials')
@@ -328,7 +328,7 @@ test('a changed password logs in, and the old one does not', async () => {
 })
 
 test('a changed password ends the other sessions and keeps the own one, its refresh token too', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const other = await logIn(patron.username)
   expect((await changePassword(patron)).status).toBe(204)
   expect(problemOf(await me(other))).toBe('session-ended')
@@ -340,7 +340,7 @@ test('a changed password ends the other sessions and keeps the own one, its refr
 })
 
 test('whoever does not know the current password changes nothing', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const other = await logIn(patron.username)
   const answer = await changePassword(patron, NEW_PASSWORD, `${PASSWORD}s`)
   expect([answer.status, problemOf(answer)]).toEqual([403, 'wrong-password'])
@@ -349,7 +349,7 @@ test('whoever does not know the current password changes nothing', async () => {
 })
 
 test('one of two changes from the same password at once succeeds', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const passwords = [NEW_PASSWORD, 'twelve newts under the bridge']
   const answers = await Promise.all(passwords.map((password) => changePassword(patron, password)))
   expect(answers.map(({ status }) => status).toSorted()).toEqual([204, 403])
@@ -358,7 +358,7 @@ test('one of two changes from the same password at once succeeds', async () => {
 })
 
 test.each(['eleven char', 'password1234', 'seven quiet \0 herons'])('a password is not changed to %j', async (bad) => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await changePassword(patron, bad)
   expect([answer.status, problemOf(answer)]).toEqual([422, 'invalid-input'])
   expect(errorsOf(answer)?.map(({ pointer }) => pointer)).toEqual(['/newPassword'])
@@ -366,7 +366,7 @@ test.each(['eleven char', 'password1234', 'seven quiet \0 herons'])('a password 
 })
 
 test('a password is not changed to the own name', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await changePassword(patron, `${patron.username}!`)
   expect(errorsOf(answer)?.map(({ pointer }) => pointer)).toEqual(['/newPassword'])
 })
@@ -443,7 +443,7 @@ test.each([
 })
 
 test('staff see any user, as that user does', async () => {
-  const [{ token }, patron] = await Promise.all([theStaff(), aPatron()])
+  const [{ token }, patron] = await Promise.all([theStaff(), aNewcomer()])
   const answer = await ask('GET', `/v1/users/${patron.id}`, { token })
   expect(answer.status).toBe(200)
   expect(answer.body).toEqual((await me(patron)).body)
@@ -457,7 +457,7 @@ const setRole = async ({ id }: { id: string }, role: string) => {
 }
 
 test("a patron made staff must refresh first: the old token is outdated, the new one opens what is staff's", async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await setRole(patron, 'staff')
   expect([answer.status, answer.body.role]).toEqual([200, 'staff'])
   const outdated = await me(patron)
@@ -482,7 +482,7 @@ test('staff made a patron lose what is staff’s with the very next request', as
 test.each([[{ role: 'admin' }], [{}], [{ role: 'staff', username: 'somebody' }], [{ email: 'a@mail.test' }]])(
   'staff cannot change a user to %j',
   async (body) => {
-    const [{ token }, patron] = await Promise.all([theStaff(), aPatron()])
+    const [{ token }, patron] = await Promise.all([theStaff(), aNewcomer()])
     const answer = await ask('PATCH', `/v1/users/${patron.id}`, { token, body })
     expect([answer.status, problemOf(answer)]).toEqual([422, 'invalid-input'])
     expect((await me(patron)).body).toMatchObject({ role: 'patron', username: patron.username })
@@ -502,7 +502,7 @@ const reinstate = async ({ id }: { id: string }) => {
 }
 
 test('whoever is suspended is out at once: no session is left, and neither token is good', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const answer = await suspend(patron)
   expect(answer.status, answer.text).toBe(200)
   expect(answer.body.suspension?.reason).toBe('Three letters came back')
@@ -512,7 +512,7 @@ test('whoever is suspended is out at once: no session is left, and neither token
 })
 
 test('only whoever knows the password learns that an account is suspended', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await suspend(patron)
   const right = await tryToLogIn(patron.username)
   expect([right.status, problemOf(right)]).toEqual([403, 'account-suspended'])
@@ -521,7 +521,7 @@ test('only whoever knows the password learns that an account is suspended', asyn
 })
 
 test('a session that outlived a suspension opens nothing', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await database`update users set suspended_at = now(), suspension_reason = 'By hand' where id = ${patron.id}`
   const answer = await me(patron)
   expect([answer.status, problemOf(answer)]).toEqual([403, 'account-suspended'])
@@ -530,14 +530,14 @@ test('a session that outlived a suspension opens nothing', async () => {
 })
 
 test('a second suspension changes the reason and not the moment', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const first = await suspend(patron)
   const second = await suspend(patron, 'Another reason')
   expect(second.body.suspension).toEqual({ since: first.body.suspension?.since, reason: 'Another reason' })
 })
 
 test('whoever is reinstated logs in again, and the old tokens stay dead', async () => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await suspend(patron)
   const answer = await reinstate(patron)
   expect([answer.status, answer.body.suspension]).toEqual([200, null])
@@ -550,7 +550,7 @@ test('whoever is reinstated logs in again, and the old tokens stay dead', async 
 test.each([[''], ['   '], ['a\u0007b'], ['x'.repeat(501)], [7]])(
   'a suspension for the reason %j is refused',
   async (reason) => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     const answer = await suspend(patron, reason)
     expect(answer.status).toBe(422)
     expect(errorsOf(answer)?.map(({ pointer }) => pointer)).toEqual(['/reason'])
@@ -601,7 +601,7 @@ const BY_OPENSSL = {
 }
 
 test('a password is stored as a PHC string of scrypt with its own salt', async () => {
-  const [one, two] = await Promise.all([aPatron(), aPatron()])
+  const [one, two] = await Promise.all([aNewcomer(), aNewcomer()])
   const [first, second] = [await storedHash(one), await storedHash(two)]
   const form = /^\$scrypt\$ln=4,r=8,p=3\$([A-Za-z0-9+/]{22})\$([A-Za-z0-9+/]{43})$/
   expect(first).toMatch(form)
@@ -618,7 +618,7 @@ const outdated: [what: string, make: () => Promise<string>][] = [
 ]
 
 test.each(outdated)('a password hashed with %s logs in, and is hashed anew by that', async (_what, make) => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   await storeHash(patron, await make())
   expect((await tryToLogIn(patron.username, NEW_PASSWORD)).status).toBe(401)
   expect(await storedHash(patron)).not.toMatch(/^\$scrypt\$ln=4,r=8,p=3\$/)
@@ -658,7 +658,7 @@ const malformed: [what: string, make: (good: string) => string][] = [
 ]
 
 test.each(malformed)('a stored hash that is %s lets nobody in, and is not shown', async (_what, make) => {
-  const patron = await aPatron()
+  const patron = await aNewcomer()
   const stored = make(await storedHash(patron))
   await storeHash(patron, stored)
   for (const password of [PASSWORD, stored.slice(0, 100) || 'x']) {
@@ -689,7 +689,7 @@ test('a password of 128 characters counts to the last of them', async () => {
 })
 
 test('no answer about a user holds the password or its hash', async () => {
-  const [{ token }, patron]: [Person, Person] = await Promise.all([theStaff(), aPatron()])
+  const [{ token }, patron]: [Person, Person] = await Promise.all([theStaff(), aNewcomer()])
   const answers = [
     await me(patron),
     await ask('GET', `/v1/users/${patron.id}`, { token }),

@@ -10,7 +10,7 @@ import { runTasks } from '../src/scheduled.ts'
 import { aLibraryApart, libraryWith } from './support/laboratory.ts'
 import {
   type Answer,
-  aPatron,
+  aNewcomer,
   database,
   type Library,
   PASSWORD,
@@ -160,7 +160,7 @@ describe('whoever speaks to the database as the Worker', () => {
   })
 
   test('may do what the library does', async () => {
-    const patron = await aPatron()
+    const patron = await aNewcomer()
     expect(await worker`select id from users where id = ${patron.id}`).toEqual([{ id: patron.id }])
   })
 
@@ -196,9 +196,9 @@ async function made<T>(library: Library, path: string, body: object): Promise<T>
 }
 
 const aFee = async (library: Library) =>
-  made<Fee>(library, '/v1/fees', { userId: (await library.aPatron()).id, amount: 100, note: 'a test' })
+  made<Fee>(library, '/v1/fees', { userId: (await library.aNewcomer()).id, amount: 100, note: 'a test' })
 const aBlock = async (library: Library, more: object = {}) =>
-  made<Block>(library, '/v1/blocks', { userId: (await library.aPatron()).id, reason: 'a test', ...more })
+  made<Block>(library, '/v1/blocks', { userId: (await library.aNewcomer()).id, reason: 'a test', ...more })
 const aCategory = async (library: Library) => {
   const name = `c${unique()}`
   expect(await (await asStaff(library, 'PUT', `/v1/categories/${name}`))()).toBe(true)
@@ -207,13 +207,13 @@ const aCategory = async (library: Library) => {
 const aPolicy = async (library: Library) =>
   made<Policy>(library, '/v1/policies', { category: await aCategory(library), format: null })
 const aLoan = async (library: Library) => {
-  const patron = await library.aPatron()
+  const patron = await library.aNewcomer()
   return { patron, loan: await library.aLoan(patron, await library.aBook()) }
 }
 const aHold = async (library: Library) => {
-  const patron = await library.aPatron()
+  const patron = await library.aNewcomer()
   const book = await library.aBook()
-  await library.aLoan(await library.aPatron(), book)
+  await library.aLoan(await library.aNewcomer(), book)
   return { patron, hold: await library.aHold(patron, book) }
 }
 const scheduled = (library: Library): Call => {
@@ -256,8 +256,8 @@ const needs: Need[] = [
   },
   {
     act: 'logging in',
-    prepare: async ({ ask, aPatron }) => {
-      const { username } = await aPatron()
+    prepare: async ({ ask, aNewcomer }) => {
+      const { username } = await aNewcomer()
       return () => succeeds(ask('POST', '/v1/sessions', { body: { username, password: PASSWORD } }))
     },
     grants: [
@@ -275,21 +275,21 @@ const needs: Need[] = [
   },
   {
     act: 'confirming an email address',
-    prepare: async ({ ask, aPatron }) => {
-      const token = tokenIn(await awaitMail((await aPatron()).email, /^Confirm/))
+    prepare: async ({ ask, aNewcomer }) => {
+      const token = tokenIn(await awaitMail((await aNewcomer()).email, /^Confirm/))
       return () => succeeds(ask('POST', '/v1/auth/email-confirmations', { body: { token } }))
     },
     grants: ['select on mailed_tokens', 'delete on mailed_tokens'],
   },
   {
     act: 'beginning a second factor',
-    prepare: async (library) => asPatron(library, await library.aPatron(), 'POST', '/v1/users/me/second-factor'),
+    prepare: async (library) => asPatron(library, await library.aNewcomer(), 'POST', '/v1/users/me/second-factor'),
     grants: ['insert on second_factors', 'update on second_factors'],
   },
   {
     act: 'confirming a second factor',
     prepare: async (library) => {
-      const patron = await library.aPatron()
+      const patron = await library.aNewcomer()
       const code = codeOf(await begin(library, patron))
       return asPatron(library, patron, 'PUT', '/v1/users/me/second-factor/confirmation', { code })
     },
@@ -302,7 +302,7 @@ const needs: Need[] = [
   {
     act: 'logging in with a recovery code',
     prepare: async ({ ask, ...library }) => {
-      const patron = await library.aPatron()
+      const patron = await library.aNewcomer()
       const body = { code: codeOf(await begin({ ask }, patron)) }
       const confirmed = await ask<{ recoveryCodes: string[] }>('PUT', '/v1/users/me/second-factor/confirmation', {
         token: patron.token,
@@ -317,7 +317,7 @@ const needs: Need[] = [
   {
     act: 'removing a second factor',
     prepare: async (library) => {
-      const patron = await library.aPatron()
+      const patron = await library.aNewcomer()
       await begin(library, patron)
       return asPatron(library, patron, 'DELETE', '/v1/users/me/second-factor')
     },
@@ -326,13 +326,13 @@ const needs: Need[] = [
   {
     act: 'making a key',
     prepare: async (library) =>
-      asPatron(library, await library.aPatron(), 'POST', '/v1/users/me/keys', { name: 'a test', scopes: ['read'] }),
+      asPatron(library, await library.aNewcomer(), 'POST', '/v1/users/me/keys', { name: 'a test', scopes: ['read'] }),
     grants: ['insert on api_keys', 'select on api_keys', 'delete on api_keys'],
   },
   {
     act: 'using a key',
     prepare: async (library) => {
-      const { token } = await library.aPatron()
+      const { token } = await library.aNewcomer()
       const body = { name: 'a test', scopes: ['read'] }
       const key = (await library.ask<{ key: string }>('POST', '/v1/users/me/keys', { token, body })).body.key
       return asPatron(library, { token: key }, 'GET', '/v1/loans')
@@ -341,7 +341,7 @@ const needs: Need[] = [
   },
   {
     act: 'erasing an account',
-    prepare: async (library) => asPatron(library, await library.aPatron(), 'DELETE', '/v1/users/me'),
+    prepare: async (library) => asPatron(library, await library.aNewcomer(), 'DELETE', '/v1/users/me'),
     grants: [
       'delete on users',
       'select on erasures',
@@ -352,8 +352,8 @@ const needs: Need[] = [
   },
   {
     act: 'refreshing a session',
-    prepare: async ({ ask, aPatron }) => {
-      const { refreshToken } = await aPatron()
+    prepare: async ({ ask, aNewcomer }) => {
+      const { refreshToken } = await aNewcomer()
       return () => succeeds(ask('POST', '/v1/sessions/refresh', { body: { refreshToken } }))
     },
     grants: [
@@ -366,7 +366,7 @@ const needs: Need[] = [
   {
     act: 'keeping no history',
     prepare: async (library) =>
-      asPatron(library, await library.aPatron(), 'PATCH', '/v1/users/me', { keepHistory: false }),
+      asPatron(library, await library.aNewcomer(), 'PATCH', '/v1/users/me', { keepHistory: false }),
     grants: ['update on users', 'select on past_loans', 'delete on past_loans'],
   },
   {
@@ -397,7 +397,7 @@ const needs: Need[] = [
   {
     act: 'borrowing',
     prepare: async (library) =>
-      asPatron(library, await library.aPatron(), 'POST', '/v1/loans', { bookId: (await library.aBook()).id }),
+      asPatron(library, await library.aNewcomer(), 'POST', '/v1/loans', { bookId: (await library.aBook()).id }),
     grants: [
       'insert on loans',
       'select on loans',
@@ -446,8 +446,8 @@ const needs: Need[] = [
     act: 'placing a hold',
     prepare: async (library) => {
       const book = await library.aBook()
-      await library.aLoan(await library.aPatron(), book)
-      return asPatron(library, await library.aPatron(), 'POST', '/v1/holds', { bookId: book.id })
+      await library.aLoan(await library.aNewcomer(), book)
+      return asPatron(library, await library.aNewcomer(), 'POST', '/v1/holds', { bookId: book.id })
     },
     grants: ['insert on holds'],
   },
@@ -471,7 +471,7 @@ const needs: Need[] = [
   {
     act: 'charging a fee',
     prepare: async (library) =>
-      asStaff(library, 'POST', '/v1/fees', { userId: (await library.aPatron()).id, amount: 100, note: 'a test' }),
+      asStaff(library, 'POST', '/v1/fees', { userId: (await library.aNewcomer()).id, amount: 100, note: 'a test' }),
     grants: [
       ...columns('insert', 'fees', 'user_id', 'loan_id', 'kind', 'note'),
       'update (balance) on fees',
@@ -488,7 +488,7 @@ const needs: Need[] = [
   {
     act: 'setting a block',
     prepare: async (library) =>
-      asStaff(library, 'POST', '/v1/blocks', { userId: (await library.aPatron()).id, reason: 'a test' }),
+      asStaff(library, 'POST', '/v1/blocks', { userId: (await library.aNewcomer()).id, reason: 'a test' }),
     grants: ['insert on blocks'],
   },
   {
@@ -511,7 +511,7 @@ const needs: Need[] = [
   {
     act: 'encrypting what is not',
     prepare: async (library) => {
-      const { id } = await library.aPatron()
+      const { id } = await library.aNewcomer()
       const task = scheduled(library)
       return async () => {
         await library.database`update sessions set device_name = 'as before' where user_id = ${id}`

@@ -1,12 +1,20 @@
 import { env, exports } from 'cloudflare:workers'
 import { neon } from '@neondatabase/serverless'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import { v7 as newId } from 'uuid'
 import { expect } from 'vitest'
+import { signAccessToken } from '../../src/access-token.ts'
+import { configOf } from '../../src/config.ts'
 import type { Book } from '../../src/features/books/schema.ts'
 import type { Copy } from '../../src/features/copies/schema.ts'
 import type { Hold } from '../../src/features/holds/schema.ts'
 import type { Loan } from '../../src/features/loans/schema.ts'
 import type { Tokens } from '../../src/features/sessions/schema.ts'
+import { hashRefreshToken, newRefreshToken } from '../../src/features/sessions/tokens.ts'
+import { hashPassword } from '../../src/features/users/password.ts'
 import type { User } from '../../src/features/users/schema.ts'
+import { emailHash } from '../../src/keyed-hash.ts'
+import { seal } from '../../src/personal-data.ts'
 import { checkAgainstDocument } from './document.ts'
 
 /** How tests use the library: over HTTP, as its clients do. Every answer is checked against the OpenAPI document. */
@@ -93,7 +101,44 @@ export function libraryOf({
   /** The database itself, as its owner, for what HTTP does not show and the Worker may not do. */
   const database = neon(env.OWNER_DATABASE_URL, { fetchOptions: { endpoint: env.DATABASE_ENDPOINT } })
 
+  /** Somebody with an account, logged in, and with an address that waits to be confirmed: as aNewcomer is, but made by SQL,
+   *  which takes a tenth of the time. */
   async function aPatron(): Promise<Person> {
+    return aPerson('patron')
+  }
+
+  let passwordHash: Promise<string> | undefined
+
+  async function aPerson(role: 'staff' | 'patron'): Promise<Person> {
+    const config = configOf(env)
+    const username = `p${unique()}`
+    const email = `${username}@mail.test`
+    const [id, sessionId, refreshToken] = [newId(), crypto.randomUUID(), newRefreshToken()]
+    passwordHash ??= hashPassword(config, PASSWORD)
+    const [stored, sealed, hash, tokenHash] = await Promise.all([
+      passwordHash,
+      seal(config, { column: 'users.email', row: id }, email),
+      emailHash(config, email),
+      hashRefreshToken(refreshToken),
+    ])
+    await database`
+      with account as (
+        insert into users (id, username, password_hash, role, pending_email, pending_email_hash)
+        values (${id}, ${username}, ${stored}, ${role}, ${sealed}, decode(${bytesToHex(hash)}, 'hex'))
+      ),
+      counter as (insert into loan_counters (user_id) values (${id})),
+      session as (
+        insert into sessions (id, user_id, expires_at) values (${sessionId}, ${id}, now() + interval '90 days')
+      )
+      insert into refresh_tokens (token_hash, session_id, expires_at)
+      values (decode(${bytesToHex(tokenHash)}, 'hex'), ${sessionId}, now() + interval '14 days')`
+    const iat = Math.floor(Date.now() / 1000)
+    const token = await signAccessToken(config, { sub: id, sid: sessionId, jti: crypto.randomUUID(), role, iat })
+    return { id, username, email, token, refreshToken, sessionId }
+  }
+
+  /** Registered and logged in over HTTP, with the message to confirm the address on its way. */
+  async function aNewcomer(): Promise<Person> {
     const username = `p${unique()}`
     const email = `${username}@mail.test`
     const { id } = await must<User>(201, 'POST', '/v1/users', { body: { username, email, password: PASSWORD } })
@@ -106,9 +151,7 @@ export function libraryOf({
   }
 
   async function aMemberOfStaff(): Promise<Person> {
-    const patron = await aPatron()
-    await database`update users set role = 'staff' where id = ${patron.id}`
-    return { ...patron, ...(await logIn(patron.username)) }
+    return aPerson('staff')
   }
 
   let staff: Promise<Person> | undefined
@@ -155,6 +198,7 @@ export function libraryOf({
     ask,
     database,
     aPatron,
+    aNewcomer,
     logIn,
     aMemberOfStaff,
     theStaff,
@@ -173,6 +217,7 @@ export const {
   ask,
   database,
   aPatron,
+  aNewcomer,
   logIn,
   aMemberOfStaff,
   theStaff,
