@@ -13,48 +13,69 @@ const secrets = {
   MAIL_HTTP_KEY: key(),
 }
 
+/** In the runtime of one file others may follow. These have one of their own: they crowd it, count what it does, or look at
+ *  what it remembers of the database. */
+const apart = [
+  ...[
+    'attempts',
+    'breaker',
+    'column-classes',
+    'concurrency',
+    'crash',
+    'faults',
+    'holds',
+    'keys',
+    'loans',
+    'log',
+    'mail',
+  ],
+  ...['own-data', 'password-work', 'passwords', 'second-factor', 'security-events', 'sessions', 'users'],
+].map((name) => `test/${name}.test.ts`)
+
+/** They take minutes each: `npm run prove` runs them, and sets this. */
+const long = ['test/hostile.test.ts', 'test/session-races.test.ts']
+const leftOut = process.env['VITE_PROVE'] === undefined ? long : []
+
+/** The Worker, in workerd, through the real driver, on a real PostgreSQL. */
+const workerProject = (
+  name: string,
+  { isolate, ...files }: { isolate: boolean; include: string[]; exclude: string[] },
+) => ({
+  plugins: [
+    cloudflareTest(({ inject }) => ({
+      wrangler: { configPath: './wrangler.toml' },
+      miniflare: {
+        bindings: {
+          ENVIRONMENT: 'test',
+          PUBLIC_URL: 'http://library.test',
+          CORS_ORIGINS: 'https://app.library.test',
+          DATABASE_URL: inject('databaseUrl'),
+          OWNER_DATABASE_URL: inject('ownerDatabaseUrl'),
+          DATABASE_ENDPOINT: inject('databaseEndpoint'),
+          LABORATORY: inject('laboratory'),
+          ...secrets,
+          MAILER: 'http',
+          MAIL_FROM: 'library@library.test',
+          MAIL_HTTP_URL: inject('mailbox'),
+          PASSWORD_SCRYPT_LN: '4',
+          SECURITY_CONTACT: 'mailto:security@library.test',
+          SECURITY_EXPIRES: '2099-01-01T00:00:00Z',
+          BREACHED_PASSWORDS: '',
+          RANGE_API: inject('rangeApi'),
+        },
+      },
+    })),
+  ],
+  test: { name, isolate, ...files, globalSetup: ['test/support/global-setup.ts'], testTimeout: 30_000 },
+})
+
 export default defineConfig({
   test: {
     // Much of a test is waiting, so two files at a time even on two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
-      {
-        // The Worker, in workerd, through the real driver, on a real PostgreSQL.
-        plugins: [
-          cloudflareTest(({ inject }) => ({
-            wrangler: { configPath: './wrangler.toml' },
-            miniflare: {
-              bindings: {
-                ENVIRONMENT: 'test',
-                PUBLIC_URL: 'http://library.test',
-                CORS_ORIGINS: 'https://app.library.test',
-                DATABASE_URL: inject('databaseUrl'),
-                OWNER_DATABASE_URL: inject('ownerDatabaseUrl'),
-                DATABASE_ENDPOINT: inject('databaseEndpoint'),
-                LABORATORY: inject('laboratory'),
-                ...secrets,
-                MAILER: 'http',
-                MAIL_FROM: 'library@library.test',
-                MAIL_HTTP_URL: inject('mailbox'),
-                PASSWORD_SCRYPT_LN: '4',
-                SECURITY_CONTACT: 'mailto:security@library.test',
-                SECURITY_EXPIRES: '2099-01-01T00:00:00Z',
-                BREACHED_PASSWORDS: '',
-                RANGE_API: inject('rangeApi'),
-              },
-            },
-          })),
-        ],
-        test: {
-          name: 'worker',
-          include: ['test/*.test.ts'],
-          // They take minutes each: `npm run prove` runs them, and sets this.
-          exclude:
-            process.env['VITE_PROVE'] === undefined ? ['test/hostile.test.ts', 'test/session-races.test.ts'] : [],
-          globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 30_000,
-        },
-      },
+      workerProject('worker', { isolate: false, include: ['test/*.test.ts'], exclude: [...apart, ...long] }),
+      workerProject('worker apart', { isolate: true, include: [...apart, ...long], exclude: leftOut }),
       {
         // What stands in for Neon on a developer's machine, in Node.
         test: { name: 'local', include: ['test/local/*.test.ts'], testTimeout: 30_000, hookTimeout: 60_000 },

@@ -86,8 +86,8 @@ test('no answer has a place for a secret, but one', () => {
 
 test('no answer holds one', async () => {
   const library = await aLibraryApart()
-  const { ask, aHold, aLoan, aBook, aPatron, database: own, theStaff } = library
-  const [patron, staff] = [await aPatron(), await theStaff()]
+  const { ask, aHold, aLoan, aBook, aNewcomer, database: own, theStaff } = library
+  const [patron, staff] = [await aNewcomer(), await theStaff()]
   const book = await aBook()
   const loan = await aLoan(patron, book)
   const hold = await aHold(staff, book)

@@ -186,9 +186,11 @@ describe('an erased account', () => {
 
   test('of staff is forgotten by the log and the ledger, which stay as they were', async () => {
     const library = await aLibraryApart()
-    const { aMemberOfStaff, aNewcomer, ask, database, theStaff } = library
+    const { aNewcomer, ask, database, logIn, theStaff } = library
     await theStaff()
-    const [leaver, patron] = [await aMemberOfStaff(), await aNewcomer()]
+    const [made, patron] = [await aNewcomer(), await aNewcomer()]
+    await database`update users set role = 'staff' where id = ${made.id}`
+    const leaver = { ...made, ...(await logIn(made.username)) }
     const fee = await ask('POST', '/v1/fees', {
       token: leaver.token,
       body: { userId: patron.id, amount: 90, note: 'A card' },

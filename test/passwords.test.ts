@@ -98,7 +98,8 @@ describe('a password check', () => {
   test('keeps its question to itself: nothing of it is in the log, and it is not stored', async () => {
     const answer = await check({ password: 'a canary sings 4711', username: 'canary.4711', email: 'c4711@mail.test' })
     expect(answer.headers.get('cache-control')).toBe('no-store')
-    expect(logged).toHaveLength(1)
+    // Mail of others may be under way.
+    expect(logged.filter(({ event }) => event !== 'mail')).toHaveLength(1)
     expect(JSON.stringify(logged)).not.toMatch(/canary|4711/)
     expect(answer.text).not.toMatch(/canary|4711/)
   })
