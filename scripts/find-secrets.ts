@@ -26,6 +26,7 @@ const SKIPPED =
 /** Fingerprints of what only looks like a secret: made up for an example, a test or an alphabet. */
 const HARMLESS = new Set([
   '641a417beeb1', // postgresql://user:password@host in the examples
+  'e4d3c29d97e6', // the same with the name of the Worker's role
   '775ad11d37ee', // the alphabet of base64url in a test
   '1c14eac81c86', // passwords and addresses made up for the tests of the configuration
   'ea8bac3763b3',
