@@ -5,13 +5,14 @@ import { app } from '../src/app.ts'
 import { configOf } from '../src/config.ts'
 import { deliverMail } from '../src/mail/deliver.ts'
 import { runTasks } from '../src/scheduled.ts'
-import { aLibraryApart, libraryWith } from './support/laboratory.ts'
+import { aLibraryApart } from './support/laboratory.ts'
 import {
   type Answer,
   type Ask,
   aNewcomer,
   ask,
   database,
+  libraryWith,
   logIn,
   ORIGIN,
   PASSWORD,

@@ -1,8 +1,6 @@
-import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { app } from '../../src/app.ts'
 import type { Command, CrashSignal, Edit, FaultName, Opened } from './commands.ts'
-import { libraryOf } from './library.ts'
+import { libraryWith } from './library.ts'
 
 /** Libraries and servers of a test's own. What a test does not give back ends with the run. */
 
@@ -48,10 +46,6 @@ function libraryAt({ ownerUrl, workerUrl }: Opened) {
     },
   }
 }
-
-/** One environment a library: the Worker reads each once. */
-export const libraryWith = (env: Cloudflare.Env) =>
-  libraryOf({ env, fetch: (request) => app.fetch(request, env, createExecutionContext()) })
 
 async function command<T extends object>(given: Command): Promise<T> {
   const response = await fetch(env.LABORATORY, { method: 'POST', body: JSON.stringify(given) })

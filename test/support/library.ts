@@ -1,9 +1,11 @@
-import { env, exports } from 'cloudflare:workers'
+import { createExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
 import { neon } from '@neondatabase/serverless'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { v7 as newId } from 'uuid'
 import { expect } from 'vitest'
 import { signAccessToken } from '../../src/access-token.ts'
+import { app } from '../../src/app.ts'
 import { configOf } from '../../src/config.ts'
 import type { Book } from '../../src/features/books/schema.ts'
 import type { Copy } from '../../src/features/copies/schema.ts'
@@ -62,6 +64,11 @@ export type Person = {
 }
 
 export type Library = ReturnType<typeof libraryOf>
+
+/** One environment a library: the Worker reads each once. The app is called as src/index.ts has it called, without the way
+ *  through the runtime, which would take most of a test's time. */
+export const libraryWith = (env: Cloudflare.Env) =>
+  libraryOf({ env, fetch: (request) => app.fetch(request, env, createExecutionContext()) })
 
 /** All that tests do in one library, wherever that is. */
 export function libraryOf({
@@ -228,4 +235,4 @@ export const {
   queue,
   aHold,
   giveBack,
-} = libraryOf({ env, fetch: (request) => exports.default.fetch(request) })
+} = libraryWith(env)
