@@ -16,20 +16,7 @@ const secrets = {
 /** In the runtime of one file others may follow. These have one of their own: they crowd it, count what it does, or look at
  *  what it remembers of the database. */
 const apart = [
-  ...[
-    'attempts',
-    'breaker',
-    'column-classes',
-    'concurrency',
-    'crash',
-    'faults',
-    'holds',
-    'keys',
-    'loans',
-    'log',
-    'mail',
-  ],
-  ...['own-data', 'password-work', 'passwords', 'second-factor', 'security-events', 'sessions', 'users'],
+  ...['attempts', 'breaker', 'concurrency', 'crash', 'faults', 'mail', 'password-work', 'passwords', 'sessions'],
 ].map((name) => `test/${name}.test.ts`)
 
 /** They take minutes each: `npm run prove` runs them, and sets this. */

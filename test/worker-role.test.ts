@@ -7,11 +7,12 @@ import type { Block } from '../src/features/blocks/schema.ts'
 import type { Fee } from '../src/features/fees/schema.ts'
 import type { Policy } from '../src/features/policies/schema.ts'
 import { runTasks } from '../src/scheduled.ts'
-import { aLibraryApart, libraryWith } from './support/laboratory.ts'
+import { aLibraryApart } from './support/laboratory.ts'
 import {
   type Answer,
   aNewcomer,
   database,
+  libraryWith,
   type Library,
   PASSWORD,
   type Person,
