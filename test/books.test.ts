@@ -31,7 +31,10 @@ describe('cataloguing', () => {
       language: 'en',
       subjects: ['Gothic fiction', 'Satire'],
       description: 'Catherine goes to Bath.\nThen to an abbey; “not” a <script>alert(1)</script> in sight.',
-      series: { name: 'Penguin Classics', number: '12' },
+      edition: '2nd edition',
+      series: [{ name: 'Penguin Classics', number: '12' }],
+      originalScript: { title: '北怒莊園', contributors: ['簡·奧斯汀'] },
+      links: [{ url: 'https://books.test/northanger', label: 'Read online' }],
       isbns: [],
       identifiers: [{ scheme: 'oclc', value: '1234' }],
     }
@@ -61,7 +64,10 @@ describe('cataloguing', () => {
     ['isbns', ['9780141439519']],
     ['isbns', ['12345']],
     ['contributors', [{ name: 'A', role: 'king' }]],
-    ['series', { name: 'x', volume: 3 }],
+    ['series', [{ name: 'x', volume: 3 }]],
+    ['links', [{ url: 'javascript:alert(1)' }]],
+    ['links', [{ url: 'https://me:secret@books.test/' }]],
+    ['originalScript', { title: 'x', publisher: 'y' }],
     ['version', 7],
     ['id', crypto.randomUUID()],
   ])('a book whose %s is %j is refused, with a pointer', async (field, value) => {

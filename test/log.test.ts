@@ -160,7 +160,10 @@ describe('a secret that is sent does not reach the log', () => {
       publisher: canary,
       subjects: [canary],
       description: `${canary}\n${canary}`,
-      series: { name: canary, number: canary },
+      edition: canary,
+      series: [{ name: canary, number: canary }],
+      originalScript: { title: canary, contributors: [canary] },
+      links: [{ url: `https://books.test/${canary}`, label: canary }],
       identifiers: [{ scheme: 'other', value: canary }],
     }
     const twice = async (...call: Parameters<typeof ask>) => [await ask(...call), await ask(...call)]

@@ -410,8 +410,6 @@ export const books = pgTable(
     language: text('language'),
     subjects: text('subjects').array().notNull().default([]),
     description: text('description'),
-    seriesName: text('series_name'),
-    seriesNumber: text('series_number'),
     isbns: text('isbns').array().notNull().default([]),
     identifiers: jsonb('identifiers').$type<{ scheme: string; value: string }[]>().notNull().default([]),
     version: integer('version').notNull().default(1),
@@ -424,19 +422,22 @@ export const books = pgTable(
       .array()
       .notNull()
       .generatedAlwaysAs((): SQL => sql`fold_all(${books.subjects})`),
+    edition: text('edition'),
+    series: jsonb('series').$type<{ name: string; number: string | null }[]>().notNull().default([]),
+    originalScript: jsonb('original_script').$type<{ title: string | null; contributors: string[] }>(),
+    links: jsonb('links').$type<{ url: string; label: string | null }[]>().notNull().default([]),
     search: tsvector('search')
       .notNull()
       .generatedAlwaysAs(
-        (): SQL => sql`words(${books.title} || ' ' || coalesce(${books.subtitle}, ''), 'A')
-          || words(coalesce(contributor_names(${books.contributors}), ''), 'B')
-          || words(coalesce(${books.seriesName}, '') || ' ' || coalesce(join_texts(${books.subjects}), ''), 'C')
+        (): SQL => sql`words(${books.title} || ' ' || coalesce(${books.subtitle}, '') || ' ' || coalesce(${books.originalScript} ->> 'title', ''), 'A')
+          || words(coalesce(texts_of(${books.contributors}, 'name'), '') || ' ' || coalesce(script_names(${books.originalScript}), ''), 'B')
+          || words(coalesce(texts_of(${books.series}, 'name'), '') || ' ' || coalesce(join_texts(${books.subjects}), ''), 'C')
           || words(${books.description}, 'D')`,
       ),
   },
   (t) => [
     primaryKey({ name: 'books_pkey', columns: [t.id] }),
     check('books_title_bounded', sql`length(${t.title}) between 1 and 500`),
-    check('books_series_number_has_series', sql`${t.seriesNumber} is null or ${t.seriesName} is not null`),
     index('books_by_title')
       .on(sql`${t.titleKey} collate "C"`, t.id)
       .where(sql`${t.removedAt} is null`),
@@ -463,6 +464,23 @@ export const bookIsbns = pgTable(
     foreignKey({ name: 'book_isbns_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
     check('book_isbns_are_13_digits', sql`${t.isbn} ~ '^97[89][0-9]{10}$'`),
     index('book_isbns_by_book').on(t.bookId),
+  ],
+)
+
+export const marcRecords = pgTable(
+  'marc_records',
+  {
+    bookId: uuid('book_id').notNull(),
+    controlNumber: text('control_number'),
+    controlSystem: text('control_system').notNull().default(''),
+    record: jsonb('record').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'marc_records_pkey', columns: [t.bookId] }),
+    foreignKey({ name: 'marc_records_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
+    check('marc_records_control_number_bounded', sql`length(${t.controlNumber}) <= 100`),
+    check('marc_records_control_system_bounded', sql`length(${t.controlSystem}) <= 40`),
+    uniqueIndex('marc_records_by_control_number').on(t.controlNumber, t.controlSystem),
   ],
 )
 

@@ -23,9 +23,10 @@ const bookJson = sql`json_build_object(
   'language', b.language,
   'subjects', b.subjects,
   'description', b.description,
-  'series', case when b.series_name is not null then
-    json_build_object('name', b.series_name, 'number', b.series_number)
-  end,
+  'edition', b.edition,
+  'series', b.series,
+  'originalScript', b.original_script,
+  'links', b.links,
   'isbns', b.isbns,
   'identifiers', b.identifiers,
   'availability', (
@@ -77,8 +78,10 @@ const columnsOf = (record: BookChange): [column: string, value: SQL][] => {
     ...column('language', record.language, plain),
     ...column('subjects', record.subjects, textArray),
     ...column('description', record.description, plain),
-    ...column('series_name', record.series, (series) => plain(series?.name ?? null)),
-    ...column('series_number', record.series, (series) => plain(series?.number ?? null)),
+    ...column('edition', record.edition, plain),
+    ...column('series', record.series, jsonb),
+    ...column('original_script', record.originalScript, (script) => (script === null ? sql`null` : jsonb(script))),
+    ...column('links', record.links, jsonb),
     ...column('isbns', record.isbns, (isbns) => textArray([...new Set(isbns)])),
     ...column('identifiers', record.identifiers, jsonb),
   ]

@@ -46,7 +46,22 @@ const Identifier = z.strictObject({
   value: line(200),
 })
 
+/** No other scheme than the web's: clients make links of it. */
+const webAddress = line(2000).refine((value) => {
+  const url = URL.parse(value)
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
+}, 'is not a web address that begins with https:// or http://, without a name or password in it')
+
 const Series = z.strictObject({ name: line(300), number: line(40).nullable().default(null) })
+
+/** The title and the names as they are written in their own script, where the record has them in another too. */
+const OriginalScript = z.strictObject({
+  title: line(500).nullable().default(null),
+  contributors: z.array(line(200)).max(100).default([]),
+})
+
+/** Where something of the book can be read. */
+const Link = z.strictObject({ url: webAddress, label: line(300).nullable().default(null) })
 
 /** What staff catalogue, and what each field may be. */
 const record = {
@@ -64,7 +79,13 @@ const record = {
     .max(100)
     .meta({ example: ['Gothic fiction', 'Satire'] }),
   description: lines(10_000).nullable(),
-  series: Series.nullable(),
+  edition: line(200).nullable().meta({ example: '2nd revised edition' }),
+  series: z
+    .array(Series)
+    .max(20)
+    .meta({ example: [{ name: 'Penguin Classics', number: '12' }] }),
+  originalScript: OriginalScript.nullable(),
+  links: z.array(Link).max(50),
   isbns: z.array(Isbn).max(50).meta({ description: 'Any spelling, 10 or 13; answered as 13 digits' }),
   identifiers: z.array(Identifier).max(50),
 }
@@ -79,7 +100,10 @@ export const NewBook = z
     language: record.language.default(null),
     subjects: record.subjects.default([]),
     description: record.description.default(null),
-    series: record.series.default(null),
+    edition: record.edition.default(null),
+    series: record.series.default([]),
+    originalScript: record.originalScript.default(null),
+    links: record.links.default([]),
     isbns: record.isbns.default([]),
     identifiers: record.identifiers.default([]),
   })
@@ -109,7 +133,10 @@ export const Book = z
     language: z.string().nullable(),
     subjects: z.array(z.string()),
     description: z.string().nullable(),
-    series: z.object({ name: z.string(), number: z.string().nullable() }).nullable(),
+    edition: z.string().nullable(),
+    series: z.array(z.object({ name: z.string(), number: z.string().nullable() })),
+    originalScript: z.object({ title: z.string().nullable(), contributors: z.array(z.string()) }).nullable(),
+    links: z.array(z.object({ url: z.string(), label: z.string().nullable() })),
     isbns: z.array(z.string().regex(/^97[89][0-9]{10}$/)),
     identifiers: z.array(z.object({ scheme: z.string(), value: z.string() })),
     availability: z
