@@ -4,8 +4,9 @@ import { sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { readConfig } from '../src/config.ts'
 import { type Db, openDb, requireActor } from '../src/db/client.ts'
-import { getBook, listBooks } from '../src/features/books/queries.ts'
-import { BookFilter } from '../src/features/books/schema.ts'
+import { getBook } from '../src/features/books/queries.ts'
+import { listBooks } from '../src/features/books/search.ts'
+import { BookQuery } from '../src/features/books/schema.ts'
 import { checkIn } from '../src/features/loans/check-in.ts'
 import { checkOut } from '../src/features/loans/check-out.ts'
 import { type Library, type Patron, tokenOf, type Variables } from './library.ts'
@@ -37,7 +38,7 @@ export function reads({ variables, library }: { variables: Variables; library: L
   })
   return [
     read('one book', `/v1/books/${bookId}`, (db) => getBook(db, { id: bookId })),
-    read(`search "${word}"`, `/v1/books?q=${word}`, (db) => listBooks(db, BookFilter.parse({ q: word }))),
+    read(`search "${word}"`, `/v1/books?q=${word}`, (db) => listBooks(db, BookQuery.parse({ q: word }))),
   ]
 }
 

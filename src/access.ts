@@ -81,6 +81,7 @@ export const access = {
   'DELETE /v1/sessions/:id': { patron: 'own', staff: 'own', mayLackFactor: true },
 
   'GET /v1/books': 'anyone',
+  'GET /v1/books/suggest': 'anyone',
   'POST /v1/books': { staff: 'all' },
   'GET /v1/books/isbn/:isbn': 'anyone',
   'GET /v1/books/:id': 'anyone',

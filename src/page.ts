@@ -42,7 +42,7 @@ function refuseBrokenText(_name: string, value: unknown) {
   return value
 }
 
-const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
+export const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
 
 /** JSON that PostgreSQL made and that passes through unread. */
 type PageText = { items: string; nextCursor: string | null }
@@ -69,8 +69,12 @@ export async function mapPage<T>(page: PageText, change: (item: T) => Promise<T>
   return { ...page, items: JSON.stringify(await Promise.all(items.map(change))) }
 }
 
-/** Answers a page, with the link to the next one in the body and in Link (RFC 8288). */
-export function answerPage<T>(c: Context, { items, nextCursor }: PageText) {
+/** Answers a page, with the link to the next one in the body and in Link (RFC 8288). `beside`: the JSON of what else it tells. */
+export function answerPage<T, Beside extends object = object>(
+  c: Context,
+  { items, nextCursor }: PageText,
+  beside: Record<keyof Beside & string, string> | null = null,
+) {
   let next: string | null = null
   if (nextCursor !== null) {
     const { pathname, searchParams } = new URL(c.req.url)
@@ -78,11 +82,12 @@ export function answerPage<T>(c: Context, { items, nextCursor }: PageText) {
     next = `${pathname}?${searchParams.toString()}`
     c.header('link', `<${next}>; rel="next"`)
   }
-  return answerText<Page<T>>(c, `{"items":${items},"next":${JSON.stringify(next)}}`)
+  const more = Object.entries<string>(beside ?? {}).map(([name, json]) => `,"${name}":${json}`)
+  return answerText<Page<T> & Beside>(c, `{"items":${items},"next":${JSON.stringify(next)}${more.join('')}}`)
 }
 
 /** Answers JSON that is text already. */
-function answerText<T>(c: Context, text: string): Response & TypedResponse<JSONParsed<T>, 200, 'json'> {
+export function answerText<T>(c: Context, text: string): Response & TypedResponse<JSONParsed<T>, 200, 'json'> {
   const response: Response = c.body(text, 200, { 'content-type': 'application/json' })
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- safe because the text is the JSON of a T, which the tests check for every route
   return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>

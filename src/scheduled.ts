@@ -20,6 +20,8 @@ export const tasks = [
   { event: 'holds_settled', statement: sql`select settle_holds(100) as count` },
   { event: 'blocks_ended', statement: sql`select end_blocks(1000) as count` },
   { event: 'cleared_away', statement: sql`select clear_away(1000) as count` },
+  { event: 'books_learned', statement: sql`select learn_books(200) as count` },
+  { event: 'books_ranked', statement: sql`select retier(5000) as count` },
 ] satisfies Task[]
 
 /** A batch of what the database cannot do alone; it answers how much it did. */

@@ -96,6 +96,7 @@ const stored: Record<string, string> = {
   'GET /.well-known/security.txt': 'public, max-age=3600',
   'GET /v1/security/guidance': 'public, max-age=3600',
   'GET /v1/books': 'public, no-cache',
+  'GET /v1/books/suggest': 'public, no-cache',
   'GET /v1/books/:id': 'public, no-cache',
   'GET /v1/books/isbn/:isbn': 'public, no-cache',
 }
@@ -141,7 +142,10 @@ describe('every route', () => {
     // There is a book with the ISBN of pathOf then, whoever made it.
     const made = await ask('POST', '/v1/books', { token, body: { title: 'Of headers', isbns: ['9780306406157'] } })
     expect([201, 409]).toContain(made.status)
-    const paths: Record<string, string> = { 'GET /v1/books/:id': `/v1/books/${id}` }
+    const paths: Record<string, string> = {
+      'GET /v1/books/:id': `/v1/books/${id}`,
+      'GET /v1/books/suggest': '/v1/books/suggest?q=a',
+    }
     for (const [name, cacheControl] of Object.entries(stored)) {
       const [, , path] = names.find(([of]) => of === name) ?? ['', '', name]
       const answer = await ask('GET', paths[name] ?? pathOf(path.replace(/(.)\/$/, '$1')))

@@ -279,7 +279,12 @@ const calls: Record<string, Call> = {
       return () => ask('DELETE', `/v1/sessions/${sessionId}`, { token: s.patron.token })
     },
   },
-  'GET /v1/books': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books?q=anything&available=true') },
+  'GET /v1/books': {
+    status: 200,
+    trips: 1,
+    call: async () => () => ask('GET', '/v1/books?q=anything&available=true&facets=true&highlights=true'),
+  },
+  'GET /v1/books/suggest': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books/suggest?q=any') },
   'POST /v1/books': {
     status: 201,
     trips: 1,

@@ -69,7 +69,7 @@ describe('whoever speaks to the database as the Worker', () => {
     'create domain loot as text',
     'create index loot on users (id)',
     'create schema loot',
-    'create extension pg_trgm',
+    'create extension btree_gist',
     'create database loot',
     'create event trigger loot on ddl_command_end execute function refuse_change()',
     'create trigger loot before insert on users for each row execute function refuse_change()',
@@ -381,6 +381,36 @@ const needs: Need[] = [
       'delete on book_isbns',
       'select on copies',
       'select on holds',
+      ...['select', 'insert', 'update'].map((verb) => `${verb} on book_search`),
+    ],
+  },
+  {
+    act: 'removing a book',
+    prepare: async (library) => {
+      const token = (await library.theStaff()).token
+      return async () => {
+        const { id } = await library.aBook()
+        return succeeds(library.ask('DELETE', `/v1/books/${id}`, { token, headers: { 'if-match': '*' } }))
+      }
+    },
+    grants: ['delete on book_search'],
+  },
+  {
+    act: 'learning the words of a book',
+    prepare: (library) => {
+      const task = scheduled(library)
+      return Promise.resolve(async () => {
+        await library.database`
+          insert into books (title, contributors) values ('A test', '[{"name": "Ana Bee", "role": "author"}]')`
+        return task()
+      })
+    },
+    grants: [
+      ...['vocabulary', 'headings', 'heading_starts'].flatMap((table) => [`select on ${table}`, `insert on ${table}`]),
+      ...columns('update', 'vocabulary', 'books'),
+      ...columns('update', 'headings', 'books'),
+      ...columns('update', 'heading_starts', 'tier'),
+      ...['select', 'update'].map((verb) => `${verb} on tier_walk`),
     ],
   },
   {
@@ -635,7 +665,9 @@ describe('a Worker whose role may do more', () => {
         ({ method, path }) =>
           method === 'GET' && ((path.startsWith('/v1/') && path !== '/v1/security/guidance') || path === '/readyz'),
       )
-      .map(({ path }) => path.replace(':isbn', '9780306406157').replaceAll(/:\w+/g, id))
+      .map(({ path }) =>
+        path.replace(':isbn', '9780306406157').replaceAll(/:\w+/g, id).replace('suggest', 'suggest?q=a'),
+      )
     expect(reads.length).toBeGreaterThan(20)
     const username = `u${unique()}`
     const answers = [

@@ -12,6 +12,7 @@ import {
   jsonb,
   pgTable,
   primaryKey,
+  real,
   smallint,
   text,
   time,
@@ -398,6 +399,9 @@ export const mailedTokens = pgTable(
   ],
 )
 
+/** Of how often books are borrowed: see drizzle/0010_search.sql. */
+const searchTiers = [0, 1, 2, 3, 4, 5]
+
 export const books = pgTable(
   'books',
   {
@@ -415,9 +419,6 @@ export const books = pgTable(
     version: integer('version').notNull().default(1),
     ...madeAt(),
     removedAt: moment('removed_at'),
-    titleKey: text('title_key')
-      .notNull()
-      .generatedAlwaysAs((): SQL => sql`fold(${books.title})`),
     subjectKeys: text('subject_keys')
       .array()
       .notNull()
@@ -426,30 +427,10 @@ export const books = pgTable(
     series: jsonb('series').$type<{ name: string; number: string | null }[]>().notNull().default([]),
     originalScript: jsonb('original_script').$type<{ title: string | null; contributors: string[] }>(),
     links: jsonb('links').$type<{ url: string; label: string | null }[]>().notNull().default([]),
-    search: tsvector('search')
-      .notNull()
-      .generatedAlwaysAs(
-        (): SQL => sql`words(${books.title} || ' ' || coalesce(${books.subtitle}, '') || ' ' || coalesce(${books.originalScript} ->> 'title', ''), 'A')
-          || words(coalesce(texts_of(${books.contributors}, 'name'), '') || ' ' || coalesce(script_names(${books.originalScript}), ''), 'B')
-          || words(coalesce(texts_of(${books.series}, 'name'), '') || ' ' || coalesce(join_texts(${books.subjects}), ''), 'C')
-          || words(${books.description}, 'D')`,
-      ),
   },
   (t) => [
     primaryKey({ name: 'books_pkey', columns: [t.id] }),
     check('books_title_bounded', sql`length(${t.title}) between 1 and 500`),
-    index('books_by_title')
-      .on(sql`${t.titleKey} collate "C"`, t.id)
-      .where(sql`${t.removedAt} is null`),
-    index('books_by_year')
-      .on(sql`(coalesce(${t.publishedYear}, '-32768'::smallint))`, t.id)
-      .where(sql`${t.removedAt} is null`),
-    index('books_by_newest')
-      .on(t.id)
-      .where(sql`${t.removedAt} is null`),
-    index('books_by_search')
-      .using('gin', t.search)
-      .where(sql`${t.removedAt} is null`),
     index('books_by_subject')
       .using('gin', t.subjectKeys)
       .where(sql`${t.removedAt} is null`),
@@ -465,6 +446,102 @@ export const bookIsbns = pgTable(
     check('book_isbns_are_13_digits', sql`${t.isbn} ~ '^97[89][0-9]{10}$'`),
     index('book_isbns_by_book').on(t.bookId),
   ],
+)
+
+export const bookSearch = pgTable(
+  'book_search',
+  {
+    bookId: uuid('book_id').notNull(),
+    tier: smallint('tier').notNull().default(5),
+    popularity: real('popularity').notNull().default(0),
+    titleKey: text('title_key').notNull(),
+    publishedYear: smallint('published_year'),
+    names: tsvector('names').notNull(),
+    words: tsvector('words').notNull(),
+    facets: text('facets').array().notNull(),
+    learned: boolean('learned').notNull().default(false),
+  },
+  (t) => [
+    primaryKey({ name: 'book_search_pkey', columns: [t.bookId] }),
+    foreignKey({ name: 'book_search_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
+    check('book_search_tier_known', sql`${t.tier} between 0 and 5`),
+    index('book_search_by_popularity').on(sql`(-${t.popularity})`, t.bookId),
+    index('book_search_by_title').on(sql`${t.titleKey} collate "C"`, t.bookId),
+    index('book_search_by_year').on(sql`(coalesce(${t.publishedYear}, '-32768'::smallint))`, t.bookId),
+    index('book_search_by_leading_title').on(t.tier, t.titleKey.op('text_pattern_ops')),
+    index('book_search_unlearned')
+      .on(t.bookId)
+      .where(sql`not ${t.learned}`),
+    ...searchTiers.flatMap((tier) => [
+      index(`book_search_names_${tier}`)
+        .using('gin', t.names)
+        .where(sql`${t.tier} = ${sql.raw(String(tier))}`),
+      index(`book_search_words_${tier}`)
+        .using('gin', t.words)
+        .where(sql`${t.tier} = ${sql.raw(String(tier))}`),
+    ]),
+  ],
+)
+
+export const vocabulary = pgTable(
+  'vocabulary',
+  {
+    word: text('word').notNull(),
+    books: integer('books').notNull(),
+    variants: integer('variants').array().notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'vocabulary_pkey', columns: [t.word] }),
+    index('vocabulary_by_variant').using('gin', t.variants).with({ fastupdate: 'off' }),
+    index('vocabulary_by_trigram').using('gin', t.word.op('gin_trgm_ops')).with({ fastupdate: 'off' }),
+  ],
+)
+
+export const headings = pgTable(
+  'headings',
+  {
+    kind: text('kind', { enum: ['author', 'subject', 'series'] }).notNull(),
+    key: text('key').notNull(),
+    label: text('label').notNull(),
+    books: integer('books').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'headings_pkey', columns: [t.kind, t.key] }),
+    check('headings_kind_known', sql`${t.kind} in ('author', 'subject', 'series')`),
+  ],
+)
+
+export const headingStarts = pgTable(
+  'heading_starts',
+  {
+    kind: text('kind').notNull(),
+    key: text('key').notNull(),
+    start: text('start').notNull(),
+    tier: smallint('tier').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'heading_starts_pkey', columns: [t.kind, t.key, t.start] }),
+    foreignKey({
+      name: 'heading_starts_heading_fkey',
+      columns: [t.kind, t.key],
+      foreignColumns: [headings.kind, headings.key],
+    }).onDelete('cascade'),
+    index('heading_starts_by_start').on(t.kind, t.tier, t.start.op('text_pattern_ops')),
+  ],
+)
+
+export const tierWalk = pgTable(
+  'tier_walk',
+  {
+    onlyOne: boolean('only_one').notNull().default(true),
+    beganAt: moment('began_at')
+      .notNull()
+      .default(sql`'-infinity'`),
+    place: integer('place').notNull().default(0),
+    popularity: real('popularity'),
+    bookId: uuid('book_id'),
+  },
+  (t) => [primaryKey({ name: 'tier_walk_pkey', columns: [t.onlyOne] }), check('tier_walk_is_one', sql`${t.onlyOne}`)],
 )
 
 export const marcRecords = pgTable(

@@ -6,8 +6,9 @@ import { IdParam, valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { etagOf, ifMatch, isNotModified } from '../../versions.ts'
-import { changeBook, createBook, getBook, getBookByIsbn, listBooks, removeBook } from './queries.ts'
-import { Book, BookChange, BookFilter, BookPage, IsbnParam, NewBook } from './schema.ts'
+import { changeBook, createBook, getBook, getBookByIsbn, removeBook } from './queries.ts'
+import { Book, BookChange, BookPage, BookQuery, IsbnParam, NewBook, SuggestQuery, Suggestions } from './schema.ts'
+import { listBooks, suggest } from './search.ts'
 
 const tag = 'Books'
 
@@ -39,12 +40,24 @@ export const books = factory
       responses: { 200: { description: 'A page of books', schema: BookPage } },
     }),
     allow('GET /v1/books'),
-    valid('query', BookFilter),
+    valid('query', BookQuery),
     async (c) => {
-      const page = await listBooks(c.var.db, c.req.valid('query'))
+      const { beside, ...page } = await listBooks(c.var.db, c.req.valid('query'))
       c.header('cache-control', REVALIDATE)
-      return answerPage<Book>(c, page)
+      return answerPage<Book>(c, page, beside)
     },
+  )
+  .get(
+    '/suggest',
+    describeRoute({
+      tag,
+      summary: 'What somebody may be typing',
+      description: 'Titles, names, subjects and series that begin so, or have a word that does, the most used first.',
+      responses: { 200: { description: 'Suggestions', schema: Suggestions } },
+    }),
+    allow('GET /v1/books/suggest'),
+    valid('query', SuggestQuery),
+    async (c) => c.json(await suggest(c.var.db, c.req.valid('query')), 200, { 'cache-control': REVALIDATE }),
   )
   .post(
     '/',

@@ -151,24 +151,89 @@ export type Book = z.infer<typeof Book>
 
 const flag = z.stringbool({ truthy: ['true'], falsy: ['false'] })
 
-export const sorts = ['relevance', 'title', '-title', 'year', '-year', 'newest'] as const
+export const sorts = ['relevance', 'title', '-title', 'year', '-year', 'newest', 'popular'] as const
 
+/** What chooses books of the catalogue: of a list, and of whatever else is made of a search. */
 export const BookFilter = z.strictObject({
-  q: line(200)
-    .optional()
-    .meta({ description: 'Words; "a phrase"; -without. Accents and case do not matter.', example: 'gothic austen' }),
+  q: line(200).optional().meta({
+    description:
+      'Words; "a phrase"; -without; or. An ISBN in any spelling. Accents and case do not matter. What is found less than three times may be spelt otherwise.',
+    example: 'gothic austen',
+  }),
+  exact: flag.optional().meta({ description: 'true: only what was typed, as it was typed' }),
   language: Language.optional(),
   subject: line(200).optional().meta({ description: 'One subject, whole' }),
   author: line(200).optional().meta({ description: "Words of a contributor's name" }),
+  series: line(300).optional().meta({ description: 'The name of a series, whole' }),
   yearFrom: z.coerce.number<string>().pipe(Year).optional(),
   yearTo: z.coerce.number<string>().pipe(Year).optional(),
   format: Format.optional().meta({ description: 'Books with a copy of this format in circulation' }),
   available: flag.optional().meta({ description: 'true: only what can be borrowed now' }),
-  sort: z.enum(sorts).optional().meta({ description: 'By relevance if there is a q, else the newest first' }),
+  sort: z.enum(sorts).optional().meta({
+    description:
+      'By relevance if there is a q, else the newest first. Relevance: the title itself, what begins with it, then title, contributor, series, subject and description, the most borrowed first.',
+  }),
   ...PageQuery,
 })
 export type BookFilter = z.infer<typeof BookFilter>
 
-export const BookPage = pageOf(Book)
+/** What a list of books tells beside them. */
+export const BookQuery = BookFilter.extend({
+  facets: flag.optional().meta({ description: 'true: also how many there are, and what they have in common' }),
+  highlights: flag.optional().meta({ description: 'true: also where each book has the words of q' }),
+})
+export type BookQuery = z.infer<typeof BookQuery>
+
+const Facet = z
+  .array(z.object({ value: z.string(), count: z.int() }))
+  .meta({ description: 'The ten commonest. A value is good as the filter of that name.' })
+
+const Highlight = z
+  .array(z.object({ text: z.string(), isMatch: z.boolean() }))
+  .meta({ description: 'The text in pieces' })
+
+export const BookPage = pageOf(Book).extend({
+  didYouMean: z
+    .string()
+    .nullable()
+    .meta({ description: 'q as the catalogue spells it, where books that are nearly like it had to be found' }),
+  total: z
+    .object({ count: z.int(), isExact: z.boolean() })
+    .meta({ description: 'With facets: how many there are; counted up to 1,000' })
+    .optional(),
+  facets: z
+    .object({
+      isExact: z.boolean().meta({ description: 'false: counted among the first 1,000, the most borrowed' }),
+      subjects: Facet,
+      authors: Facet,
+      series: Facet,
+      languages: Facet,
+      years: Facet,
+      decades: Facet,
+      formats: Facet,
+      available: z.int().meta({ description: 'How many of them can be borrowed now' }),
+    })
+    .optional(),
+  highlights: z
+    .record(z.uuid(), z.object({ title: Highlight, description: Highlight.nullable() }))
+    .meta({ description: 'By id' })
+    .optional(),
+})
+
+export const SuggestQuery = z.strictObject({
+  q: line(100).meta({ description: 'What has been typed so far', example: 'northa' }),
+  limit: z.coerce.number<string>().int().min(1).max(10).default(5).meta({ description: 'Of each kind', example: 5 }),
+})
+export type SuggestQuery = z.infer<typeof SuggestQuery>
+
+export const Suggestions = z
+  .object({
+    titles: z.array(z.object({ id: z.uuid(), title: z.string(), contributors: z.array(z.string()) })),
+    authors: z.array(z.string()),
+    subjects: z.array(z.string()),
+    series: z.array(z.string()),
+  })
+  .meta({ id: 'Suggestions' })
+export type Suggestions = z.infer<typeof Suggestions>
 
 export const IsbnParam = z.object({ isbn: Isbn })
