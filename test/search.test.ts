@@ -20,14 +20,14 @@ let library: Awaited<ReturnType<typeof aLibraryApart>>
 const ids = new Map<string, string>()
 
 const find = async (query: Record<string, string>) => {
-  const { status, body, text } = await library.ask<Found>('GET', `/v1/books?${new URLSearchParams(query)}`)
+  const { status, body, text } = await library.ask<Found>('GET', `/v1/books?${new URLSearchParams(query).toString()}`)
   expect(status, text).toBe(200)
   return body
 }
 const titles = async (q: string, more: Record<string, string> = {}) =>
   (await find({ q, ...more })).items.map(({ title }) => title)
 const suggest = async (q: string) =>
-  (await library.ask<Suggestions>('GET', `/v1/books/suggest?${new URLSearchParams({ q })}`)).body
+  (await library.ask<Suggestions>('GET', `/v1/books/suggest?${new URLSearchParams({ q }).toString()}`)).body
 
 const by = (...names: string[]) => names.map((name) => ({ name, role: 'author' }))
 const shelf: ({ title: string } & Record<string, unknown>)[] = [
