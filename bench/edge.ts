@@ -63,7 +63,8 @@ function hashing(page: string): string {
 /** What workerd asks in place of Cloudflare's cache: GET, PUT with an HTTP response as the body, PURGE. Nothing runs out. */
 export async function startCache(): Promise<{ port: number; stop: () => Promise<void> }> {
   const kept = new Map<string, Buffer>()
-  const server = createServer((request, response) => {
+  // A proxy's requests name the host in the address, and workerd sends no Host.
+  const server = createServer({ requireHostHeader: false }, (request, response) => {
     void (async () => {
       const key = request.url ?? ''
       if (request.method === 'PUT') {

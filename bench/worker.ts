@@ -137,6 +137,7 @@ async function capnp({
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .lectern),
+    (name = "brake", worker = .brake),
     (name = "internet", network = (allow = ["public", "private"])),${cache.service}
   ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
@@ -147,12 +148,24 @@ const lectern :Workerd.Worker = (
   compatibilityDate = ${text(date)},
   compatibilityFlags = [${flags.map(text).join(', ')}],
   bindings = [
+    (name = "BRAKE", service = "brake"),
     ${bindings.join(',\n    ')}
   ],
   globalOutbound = "internet",${cache.outbound}
 );
+
+const brake :Workerd.Worker = (
+  modules = [(name = "brake.js", esModule = ${text(openBrake)})],
+  compatibilityDate = ${text(date)},
+);
 `
 }
+
+/** In place of Cloudflare's rate limit, which workerd does not have: it lets everybody pass. */
+const openBrake = `import { WorkerEntrypoint } from 'cloudflare:workers'
+export default class extends WorkerEntrypoint {
+  limit() { return { success: true } }
+}`
 
 /** Of strings without control characters, JSON and Cap'n Proto agree on the form. */
 const text = (value: string) => JSON.stringify(value)
