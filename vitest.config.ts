@@ -48,6 +48,8 @@ const workerProject = (
           SECURITY_CONTACT: 'mailto:security@library.test',
           SECURITY_EXPIRES: '2099-01-01T00:00:00Z',
           BREACHED_PASSWORDS: '',
+          // Off but where it is what is tested: tests change the time, and the database itself.
+          EDGE_CACHE: 'off',
           RANGE_API: inject('rangeApi'),
         },
       },

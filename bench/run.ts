@@ -10,6 +10,7 @@ import { secretsFrom } from '../scripts/local/secrets.ts'
 import { admitWorker } from '../scripts/local/worker-role.ts'
 import { compareWithPgbench } from './beside-pgbench.ts'
 import { type Distance, makeDistance } from './distance.ts'
+import { measureEdge, startCache } from './edge.ts'
 import { enlarge, type Library, makeLibrary, type Variables } from './library.ts'
 import { type Lifetime, makeLifetime } from './lifetime.ts'
 import { measureMemory, type Memory } from './memory.ts'
@@ -26,7 +27,7 @@ const TIMES = 4
 /** Above idle, after ten logins in a row: an isolate has 128 MiB, and some of that is needed for the rest. */
 const MEMORY_LIMIT_MIB = 100
 
-const parts = ['reads', 'pgbench', 'trips', 'memory'] as const
+const parts = ['reads', 'pgbench', 'trips', 'edge', 'memory'] as const
 
 const { values: options } = parseArgs({
   options: {
@@ -79,8 +80,14 @@ async function measure(life: Lifetime): Promise<boolean> {
   await release(postgres)
   const larger = isAsked('reads') ? await postgres.createDatabase('larger', { template: 'lectern' }) : null
   const { client, postmasterPid } = await connect(life, ownerUrl)
-  const start = async (bundle: Bundle) => {
-    const worker = await startWorker({ bundle, port: await freePort(), variables })
+  const start = async (bundle: Bundle, cachePort?: number) => {
+    const EDGE_CACHE = cachePort === undefined ? 'off' : 'on'
+    const worker = await startWorker({
+      bundle,
+      port: await freePort(),
+      variables: { ...variables, EDGE_CACHE },
+      cachePort: cachePort ?? null,
+    })
     await life.add(worker.stop)
     return worker
   }
@@ -109,6 +116,14 @@ async function measure(life: Lifetime): Promise<boolean> {
     const processes = { workerPids: [oneTrip.pid, fiveTrips.pid], postmasterPid }
     say(await compareTrips({ ...shared, distance, oneTrip, fiveTrips, processes }))
     await Promise.all([oneTrip.stop(), fiveTrips.stop()])
+  }
+  if (isAsked('edge')) {
+    note('Reading from the edge ...')
+    const cache = await startCache()
+    await life.add(cache.stop)
+    const worker = await start(lectern, cache.port)
+    say(await measureEdge({ endpoint, worker, library }))
+    await worker.stop()
   }
   if (isAsked('memory')) {
     note('Logging in ...')

@@ -6,7 +6,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { z } from 'zod'
-import type { Variables } from './library.ts'
 
 const root = join(import.meta.dirname, '..')
 const readyLimitMs = 15_000
@@ -46,18 +45,21 @@ export async function bundleWorker({
 
 export type Worker = { pid: number; url: string; stop: () => Promise<void> }
 
-/** The bundle on workerd alone, without what `wrangler dev` puts around it. Its log goes nowhere. */
+/** The bundle on workerd alone, without what `wrangler dev` puts around it. Its log goes nowhere. `cachePort`: of what answers
+ *  in place of Cloudflare's cache. */
 export async function startWorker({
   bundle,
   port,
   variables,
+  cachePort,
 }: {
   bundle: Bundle
   port: number
-  variables: Variables
+  variables: Record<string, string>
+  cachePort: number | null
 }): Promise<Worker> {
   const configuration = join(bundle.directory, `${port}.capnp`)
-  await writeFile(configuration, await capnp({ name: bundle.name, port, variables }), { mode: 0o600 })
+  await writeFile(configuration, await capnp({ name: bundle.name, port, variables, cachePort }), { mode: 0o600 })
   const child = spawn(workerdPath(), ['serve', configuration], { stdio: ['ignore', 'ignore', 'pipe'] })
   const { pid } = child
   let complaint = ''
@@ -110,15 +112,33 @@ function workerdPath(): string {
   return z.object({ default: z.string() }).parse(found).default
 }
 
-async function capnp({ name, port, variables }: { name: string; port: number; variables: Variables }): Promise<string> {
+async function capnp({
+  name,
+  port,
+  variables,
+  cachePort,
+}: {
+  name: string
+  port: number
+  variables: Record<string, string>
+  cachePort: number | null
+}): Promise<string> {
   const { date, flags } = await compatibility()
   const bindings = Object.entries(variables).map(([key, value]) => `(name = ${text(key)}, text = ${text(value)})`)
+  const cache =
+    cachePort === null
+      ? { service: '', outbound: '' }
+      : {
+          service: `(name = "cache", external = (address = "127.0.0.1:${cachePort}", http = (style = proxy))),`,
+          outbound: 'cacheApiOutbound = "cache",',
+        }
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .lectern),
-    (name = "internet", network = (allow = ["public", "private"])),
+    (name = "brake", worker = .brake),
+    (name = "internet", network = (allow = ["public", "private"])),${cache.service}
   ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
 );
@@ -128,12 +148,24 @@ const lectern :Workerd.Worker = (
   compatibilityDate = ${text(date)},
   compatibilityFlags = [${flags.map(text).join(', ')}],
   bindings = [
+    (name = "BRAKE", service = "brake"),
     ${bindings.join(',\n    ')}
   ],
-  globalOutbound = "internet",
+  globalOutbound = "internet",${cache.outbound}
+);
+
+const brake :Workerd.Worker = (
+  modules = [(name = "brake.js", esModule = ${text(openBrake)})],
+  compatibilityDate = ${text(date)},
 );
 `
 }
+
+/** In place of Cloudflare's rate limit, which workerd does not have: it lets everybody pass. */
+const openBrake = `import { WorkerEntrypoint } from 'cloudflare:workers'
+export default class extends WorkerEntrypoint {
+  limit() { return { success: true } }
+}`
 
 /** Of strings without control characters, JSON and Cap'n Proto agree on the form. */
 const text = (value: string) => JSON.stringify(value)

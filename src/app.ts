@@ -19,18 +19,20 @@ import { securityEvents } from './features/security-events/routes.ts'
 import { service } from './features/service/routes.ts'
 import { sessions } from './features/sessions/routes.ts'
 import { users } from './features/users/routes.ts'
+import { announceChanges } from './edge-cache.ts'
 import { factory } from './factory.ts'
 import { allowListedOrigins, boundedBody, boundedUri, configured, headers, onlyHttps, record } from './frame.ts'
 import { describeApi } from './openapi.ts'
 import { notFound, onError } from './problem.ts'
 import { readRoutes, type Route } from './route-facts.ts'
+import { tagged } from './versions.ts'
 
 /** Made when it is first asked for: it takes longer than a Worker should need to start. */
 let document: object | undefined
 
 const app = factory.createApp()
 
-app.use(record, headers, configured, onlyHttps, allowListedOrigins, boundedUri, boundedBody)
+app.use(record, headers, configured, onlyHttps, allowListedOrigins, boundedUri, boundedBody, announceChanges, tagged)
 app.onError(onError)
 
 const routed = app

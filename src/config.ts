@@ -179,6 +179,8 @@ const Environment = z
     BRAKE: z.custom<BrakeBinding>((value) => typeof value === 'object', 'is not bound'),
     /** Where the app is that messages link to. Without it they hold a code to enter. */
     APP_URL: PublicUrl.optional(),
+    /** off: what anyone may read of the catalogue comes from the database each time (src/edge-cache.ts). */
+    EDGE_CACHE: z.enum(['on', 'off'], 'is neither on nor off').default('on'),
     /** log2 of scrypt's N. Tests lower it; production does not. */
     PASSWORD_SCRYPT_LN: z
       .string()
@@ -267,6 +269,7 @@ export function readConfig(env: object) {
       binding: values.EMAIL,
     },
     appUrl: values.APP_URL,
+    edgeCache: values.EDGE_CACHE === 'on',
     brake: values.BRAKE,
     passwordScryptLn: values.PASSWORD_SCRYPT_LN,
     securityContact: values.SECURITY_CONTACT ?? null,

@@ -98,7 +98,7 @@ const crossOrigin = cors({
   origin: (origin) => origin,
   allowMethods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
   allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match'],
-  exposeHeaders: ['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
+  exposeHeaders: ['Age', 'ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id'],
   maxAge: PREFLIGHT_SECONDS,
 })
 

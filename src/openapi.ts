@@ -57,6 +57,15 @@ export function describeApi(routes: Route[]) {
   })
 }
 
+/** What the middleware `tagged` does for every read. */
+const KnownTags = z.object({
+  'if-none-match': z
+    .string()
+    .optional()
+    .meta({ description: 'The ETag of what was read before', example: '"aOfoM5UnYhmLeYf1xRbGAg"' }),
+})
+const UNCHANGED: Responses = { 304: { description: 'It is as it was: If-None-Match named its ETag' } }
+
 function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject {
   const { description, roles, scope, inputs } = facts
   const ofTarget = (target: string) => inputs.filter((input) => input.target === target).map(({ schema }) => schema)
@@ -64,7 +73,7 @@ function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject 
   const parameters = {
     path: objectOf(ofTarget('param')),
     query: objectOf(ofTarget('query')),
-    header: objectOf(ofTarget('header')),
+    header: objectOf([...ofTarget('header'), ...(method === 'GET' ? [KnownTags] : [])]),
   }
   return {
     operationId: `${method.toLowerCase()}${path.replace(/[:/.-]+([a-zA-Z]?)/g, (_, letter: string) => letter.toUpperCase())}`,
@@ -79,7 +88,7 @@ function operationOf({ method, path, facts }: Route): ZodOpenApiOperationObject 
     ...(body && {
       requestBody: { required: body.optional !== true, content: { 'application/json': { schema: body.schema } } },
     }),
-    responses: { ...successesOf(facts), ...refusalsOf(facts) },
+    responses: { ...successesOf(facts), ...(method === 'GET' && UNCHANGED), ...refusalsOf(facts) },
   }
 }
 

@@ -69,26 +69,30 @@ export async function mapPage<T>(page: PageText, change: (item: T) => Promise<T>
   return { ...page, items: JSON.stringify(await Promise.all(items.map(change))) }
 }
 
-/** Answers a page, with the link to the next one in the body and in Link (RFC 8288). `beside`: the JSON of what else it tells. */
-export function answerPage<T, Beside extends object = object>(
-  c: Context,
-  { items, nextCursor }: PageText,
-  beside: Record<keyof Beside & string, string> | null = null,
-) {
+/** What a page is on the wire, at its address: the body, and the link to the next one in it and for Link (RFC 8288). `beside`:
+ *  the JSON of what else it tells, by its name. */
+export function writePage(address: string, { items, nextCursor }: PageText, beside: Record<string, string> = {}) {
   let next: string | null = null
   if (nextCursor !== null) {
-    const { pathname, searchParams } = new URL(c.req.url)
+    const { pathname, searchParams } = new URL(address)
     searchParams.set('cursor', nextCursor)
     next = `${pathname}?${searchParams.toString()}`
-    c.header('link', `<${next}>; rel="next"`)
   }
-  const more = Object.entries<string>(beside ?? {}).map(([name, json]) => `,"${name}":${json}`)
-  return answerText<Page<T> & Beside>(c, `{"items":${items},"next":${JSON.stringify(next)}${more.join('')}}`)
+  const more = Object.entries(beside).map(([name, json]) => `,"${name}":${json}`)
+  const body = `{"items":${items},"next":${JSON.stringify(next)}${more.join('')}}`
+  return { body, link: next === null ? null : `<${next}>; rel="next"` }
+}
+
+export function answerPage<T>(c: Context, page: PageText) {
+  const { body, link } = writePage(c.req.url, page)
+  if (link !== null) c.header('link', link)
+  return answerText<Page<T>>(c, body)
 }
 
 /** Answers JSON that is text already. */
-export function answerText<T>(c: Context, text: string): Response & TypedResponse<JSONParsed<T>, 200, 'json'> {
-  const response: Response = c.body(text, 200, { 'content-type': 'application/json' })
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- safe because the text is the JSON of a T, which the tests check for every route
-  return response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>
-}
+export const answerText = <T>(c: Pick<Context, 'body'>, text: string) =>
+  answersWith<T>(c.body(text, 200, { 'content-type': 'application/json' }))
+
+export const answersWith = <T>(response: Response) =>
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- safe because the text is the JSON of a T, which the tests check for every route; of 304 the client keeps the T that it has
+  response as Response & TypedResponse<JSONParsed<T>, 200, 'json'>

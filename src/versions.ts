@@ -1,8 +1,9 @@
+import { base64urlnopad } from '@scure/base'
 import { sql } from 'drizzle-orm'
 import type { MiddlewareHandler } from 'hono'
 import { z } from 'zod'
 import { integerArray } from './db/parameters.ts'
-import type { AppEnv } from './factory.ts'
+import { type AppEnv, factory } from './factory.ts'
 import { problem } from './problem.ts'
 import { stateFacts } from './route-facts.ts'
 
@@ -47,7 +48,41 @@ const readTags = (header: string) =>
 export const isOneOf = (versions: Versions) =>
   versions === null ? sql`true` : sql`version = any (${integerArray(versions)})`
 
-/** Whether If-None-Match names this tag (weak comparison). */
+/** As many as anybody has of one resource; more are not looked at. */
+const TAGS_MAX = 20
+
+/** The tags in If-None-Match, each with its quotes. It compares weakly (RFC 9110, 13.1.2), so W/ is no part of them: whoever
+ *  compresses an answer on its way makes its tag weak. `*` is none of them. */
+export const tagsIn = (header: string | undefined) =>
+  (header?.slice(0, 2_048).match(/"[\x21\x23-\x7e]{1,100}"/g) ?? []).slice(0, TAGS_MAX)
+
+/** Whether If-None-Match names this tag, or says that any will do. */
 export const isNotModified = (header: string | undefined, etag: string) =>
-  header !== undefined &&
-  (header.trim() === '*' || header.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag))
+  header?.trim() === '*' || tagsIn(header).includes(etag)
+
+/** The tag of an answer that has no version: half of a SHA-256, which nobody finds a second text for by chance. */
+export async function tagOfBody(body: string | ArrayBuffer): Promise<string> {
+  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body
+  return `"${base64urlnopad.encode(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)).subarray(0, 16))}"`
+}
+
+/**
+ * What every read has: a strong ETag, and 304 for who names it. Where the route has set none, it is a hash of what is
+ * answered: an amount that accrues or a place in a queue changes without a version. A version is for If-Match, which takes no
+ * weak tag: where it goes to somebody who may send it back, the answer asks not to be compressed, since Cloudflare makes the
+ * tag weak when it does.
+ */
+export const tagged = factory.createMiddleware(async (c, next) => {
+  await next()
+  const given = c.res.headers.get('etag')
+  const control = c.res.headers.get('cache-control') ?? 'no-store'
+  const isForIfMatch = given !== null && TAG.test(given) && !control.startsWith('public')
+  if (isForIfMatch) c.res.headers.set('cache-control', `${control}, no-transform`)
+  if ((c.req.method !== 'GET' && c.req.method !== 'HEAD') || c.res.status !== 200) return
+  const etag = given ?? (await tagOfBody(await c.res.clone().arrayBuffer()))
+  c.res.headers.set('etag', etag)
+  if (!isNotModified(c.req.header('if-none-match'), etag)) return
+  const headers = new Headers(c.res.headers)
+  headers.delete('content-type')
+  c.res = new Response(null, { status: 304, headers })
+})

@@ -54,7 +54,7 @@ const everywhere = {
 /** For a listed origin. */
 const readable = {
   'access-control-allow-origin': LISTED,
-  'access-control-expose-headers': 'ETag,Link,Location,Retry-After,X-Request-Id',
+  'access-control-expose-headers': 'Age,ETag,Link,Location,Retry-After,X-Request-Id',
 }
 
 /** What belongs to a single answer, and the form it has. Neither Server, X-Powered-By nor Set-Cookie is among them. */
@@ -63,6 +63,7 @@ const ofTheAnswer: Record<string, RegExp> = {
   'content-type':
     /^(application\/(problem\+)?json|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
   'content-disposition': /^attachment; filename="[a-z.-]+"$/,
+  age: /^[0-9]+$/,
   allow: /^[A-Z]+(, [A-Z]+)*$/,
   etag: /^"[^"]+"$/,
   link: /^<\/v1\/[^>]*>; rel="next"$/,
@@ -88,6 +89,15 @@ const expected = (change: Partial<typeof everywhere> = {}, strange: Record<strin
   missing: [],
 })
 
+const SHARED = 'public, max-age=0, s-maxage=5, stale-while-revalidate=10, stale-if-error=600'
+
+/** What of the catalogue somebody who has logged in hears. */
+const personal: Record<string, string> = {
+  'GET /v1/books': 'private, no-cache',
+  'GET /v1/books/:id': 'private, no-cache, no-transform',
+  'GET /v1/books/isbn/:isbn': 'private, no-cache, no-transform',
+}
+
 /** What may be stored, by whom it may be: everything else is not. */
 const stored: Record<string, string> = {
   'GET /openapi.json': 'public, max-age=300',
@@ -95,20 +105,21 @@ const stored: Record<string, string> = {
   'GET /docs/:file': 'public, max-age=86400',
   'GET /.well-known/security.txt': 'public, max-age=3600',
   'GET /v1/security/guidance': 'public, max-age=3600',
-  'GET /v1/books': 'public, no-cache',
-  'GET /v1/books/suggest': 'public, no-cache',
-  'GET /v1/books/:id': 'public, no-cache',
-  'GET /v1/books/isbn/:isbn': 'public, no-cache',
+  'GET /v1/books': SHARED,
+  'GET /v1/books/suggest': SHARED,
+  'GET /v1/books/:id': SHARED,
+  'GET /v1/books/isbn/:isbn': SHARED,
 }
 
 const policies: Record<string, string> = { 'GET /docs': DOCS_LOADED }
 
 /** As a good answer of the route; a refusal is never stored, and loads nothing. */
-const expectedOf = (route: string, status: number) =>
+const expectedOf = (route: string, status: number, isPersonal = false) =>
   expected(
     status === 200
       ? {
-          'cache-control': stored[route] ?? everywhere['cache-control'],
+          'cache-control': (isPersonal ? personal[route] : undefined) ?? stored[route] ?? everywhere['cache-control'],
+          vary: route in personal ? 'Authorization, Origin' : 'Origin',
           'content-security-policy': policies[route] ?? NOTHING_LOADED,
         }
       : {},
@@ -131,9 +142,9 @@ describe('every route', () => {
       await send(address, { method, headers, ...(hasBody && { body: '{}' }) }),
       ...(method === 'GET' ? [await send(address, { method: 'HEAD', headers })] : []),
     ]
-    for (const answer of answers) {
+    for (const [place, answer] of answers.entries()) {
       expect(answer.status, answer.text).toBeLessThan(500)
-      expect(headersOf(answer)).toEqual(expectedOf(name, answer.status))
+      expect(headersOf(answer)).toEqual(expectedOf(name, answer.status, place > 0))
     }
   })
 
@@ -219,7 +230,7 @@ describe('what has no body', () => {
     const etag = book.headers.get('etag') ?? ''
     const same = await ask('GET', `/v1/books/${id}`, { headers: { 'if-none-match': etag } })
     expect([same.status, same.text, same.headers.get('etag')]).toEqual([304, '', etag])
-    expect(headersOf(same)).toEqual(expected({ 'cache-control': 'public, no-cache' }))
+    expect(headersOf(same)).toEqual(expected({ 'cache-control': SHARED, vary: 'Authorization, Origin' }))
   })
 
   test('204 has these headers', async () => {

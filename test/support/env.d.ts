@@ -8,6 +8,7 @@ declare namespace Cloudflare {
     LABORATORY: string
     MAIL_HTTP_URL: string
     RANGE_API: string
+    EDGE_CACHE: 'on' | 'off'
   }
 }
 

@@ -1,4 +1,4 @@
-import { createExecutionContext } from 'cloudflare:test'
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { neon } from '@neondatabase/serverless'
 import { bytesToHex } from '@noble/hashes/utils.js'
@@ -69,6 +69,25 @@ export type Library = ReturnType<typeof libraryOf>
  *  through the runtime, which would take most of a test's time. */
 export const libraryWith = (env: Cloudflare.Env) =>
   libraryOf({ env, fetch: (request) => app.fetch(request, env, createExecutionContext()) })
+
+/** The same with the cache of a data centre, which no other library shares. Each answer is heard when all that goes on after
+ *  it is done. */
+export const libraryAtTheEdge = (change: Partial<Cloudflare.Env> = {}) =>
+  isolateAtTheEdge({ ...env, EDGE_CACHE: 'on', DATABASE_ENDPOINT: `${env.DATABASE_ENDPOINT}#${unique()}`, ...change })
+
+/** Another isolate of that library, in the same data centre. */
+export function isolateAtTheEdge(environment: Cloudflare.Env) {
+  const env = { ...environment }
+  return libraryOf({
+    env,
+    fetch: async (request) => {
+      const context = createExecutionContext()
+      const response = await app.fetch(request, env, context)
+      await waitOnExecutionContext(context)
+      return response
+    },
+  })
+}
 
 /** All that tests do in one library, wherever that is. */
 export function libraryOf({

@@ -2,8 +2,9 @@ import { type SQL, sql } from 'drizzle-orm'
 import type { Claim, Db } from '../../db/client.ts'
 import { integerArray, jsonb, textArray } from '../../db/parameters.ts'
 import { bookIsbns, books, copies, holds } from '../../db/schema.ts'
+import type { Reading } from '../../edge-cache.ts'
 import { isOneOf, type Versions } from '../../versions.ts'
-import type { Book, BookChange, NewBook } from './schema.ts'
+import { type Book, type BookChange, bookForm, type NewBook } from './schema.ts'
 
 const holding = (format: 'physical' | 'digital') => sql`json_build_object(
   'copies', count(*) filter (where c.format = ${sql.raw(`'${format}'`)} and circulates(c)),
@@ -41,25 +42,43 @@ export const bookJson = sql`json_build_object(
   'updatedAt', b.updated_at
 )`
 
-export function getBook(db: Db, { id }: { id: string }): Promise<Book> {
-  return db.one(sql`
-    select coalesce(
-      (select ${bookJson} from ${books} b where b.id = ${id} and b.removed_at is null),
-      refuse_json('book-not-found')
-    ) as body`)
+/** Of all that bookJson holds: the version, which fields there are, and the availability, which changes without a version. */
+const bookTag = sql`(
+  select concat(
+    '"', b.version, '-',
+    concat_ws(
+      '.', ${bookForm}::int,
+      count(*) filter (where c.format = 'physical' and circulates(c)),
+      count(*) filter (where c.format = 'physical' and can_be_lent(c)),
+      count(*) filter (where c.format = 'digital' and circulates(c)),
+      count(*) filter (where c.format = 'digital' and can_be_lent(c)),
+      (select count(*) from ${holds} h where h.book_id = b.id and h.copy_id is null)
+    ),
+    '"'
+  )
+  from ${copies} c
+  where c.book_id = b.id and c.removed_at is null
+)`
+
+/** The JSON of the book among `rows` of books, or nothing but its tag if that is one of `unless`: PostgreSQL then makes no
+ *  JSON. Throws 'book-not-found'. */
+function readBook(db: Db, { rows, unless }: { rows: SQL; unless: string[] }): Promise<Reading> {
+  return db.row(sql`
+    with b as materialized (select b.*, ${bookTag} as tag from (${rows}) as b)
+    select
+      coalesce(b.tag, refuse_json('book-not-found')::text) as tag,
+      case when b.tag <> all (${textArray(unless)}) then (${bookJson})::text end as body
+    from (select) as nothing
+    left join b on true`)
 }
 
-export function getBookByIsbn(db: Db, { isbn }: { isbn: string }): Promise<Book> {
-  return db.one(sql`
-    select coalesce(
-      (
-        select ${bookJson}
-        from ${bookIsbns} i
-        join ${books} b on b.id = i.book_id
-        where i.isbn = ${isbn}
-      ),
-      refuse_json('book-not-found')
-    ) as body`)
+export function getBook(db: Db, { id, unless = [] }: { id: string; unless?: string[] }) {
+  return readBook(db, { rows: sql`select * from ${books} where id = ${id} and removed_at is null`, unless })
+}
+
+export function getBookByIsbn(db: Db, { isbn, unless = [] }: { isbn: string; unless?: string[] }) {
+  const rows = sql`select b.* from ${bookIsbns} i join ${books} b on b.id = i.book_id where i.isbn = ${isbn}`
+  return readBook(db, { rows, unless })
 }
 
 /** The columns of a catalogue record. What is undefined is left as it is. */

@@ -1,33 +1,33 @@
-import type { Context } from 'hono'
 import { allow } from '../../actor.ts'
+import { answerPublic } from '../../edge-cache.ts'
 import { factory } from '../../factory.ts'
 import { idempotent } from '../../idempotency.ts'
 import { IdParam, valid } from '../../input.ts'
-import { answerPage } from '../../page.ts'
+import { writePage } from '../../page.ts'
 import { describeRoute } from '../../route-facts.ts'
-import { etagOf, ifMatch, isNotModified } from '../../versions.ts'
+import { etagOf, ifMatch, tagOfBody } from '../../versions.ts'
 import { changeBook, createBook, getBook, getBookByIsbn, removeBook } from './queries.ts'
-import { Book, BookChange, BookPage, BookQuery, IsbnParam, NewBook, SuggestQuery, Suggestions } from './schema.ts'
+import {
+  Book,
+  BookChange,
+  bookForm,
+  BookPage,
+  BookQuery,
+  IsbnParam,
+  NewBook,
+  SuggestQuery,
+  Suggestions,
+} from './schema.ts'
 import { listBooks, suggest } from './search.ts'
 
 const tag = 'Books'
 
-/** What anyone may read may be stored, but availability makes it ask again each time. */
-const REVALIDATE = 'public, no-cache'
-
+/** As bookTag has it in SQL. */
 const etag = ({ version, availability: { physical, digital, holds } }: Book) =>
-  etagOf(version, physical.copies, physical.available, digital.copies, digital.available, holds)
-
-const headersOf = (book: Book) => ({ etag: etag(book), 'cache-control': REVALIDATE })
-
-function answerBook(c: Context, book: Book) {
-  if (isNotModified(c.req.header('if-none-match'), etag(book))) return c.body(null, 304, headersOf(book))
-  return c.json(book, 200, headersOf(book))
-}
+  etagOf(version, bookForm, physical.copies, physical.available, digital.copies, digital.available, holds)
 
 const oneBook = {
   200: { description: 'The book', schema: Book, headers: { ETag: 'Version and availability' } },
-  304: { description: 'It is as it was: If-None-Match named its ETag' },
 }
 
 export const books = factory
@@ -42,9 +42,13 @@ export const books = factory
     allow('GET /v1/books'),
     valid('query', BookQuery),
     async (c) => {
-      const { beside, ...page } = await listBooks(c.var.db, c.req.valid('query'))
-      c.header('cache-control', REVALIDATE)
-      return answerPage<Book>(c, page, beside)
+      const filter = c.req.valid('query')
+      const ofThisMoment = filter.available !== undefined
+      return answerPublic<BookPage>(c, { route: 'GET /v1/books', about: filter, ofThisMoment }, async () => {
+        const { beside, ...list } = await listBooks(c.var.db, filter)
+        const page = writePage(c.req.url, list, beside)
+        return { ...page, tag: await tagOfBody(page.body) }
+      })
     },
   )
   .get(
@@ -57,7 +61,13 @@ export const books = factory
     }),
     allow('GET /v1/books/suggest'),
     valid('query', SuggestQuery),
-    async (c) => c.json(await suggest(c.var.db, c.req.valid('query')), 200, { 'cache-control': REVALIDATE }),
+    async (c) => {
+      const query = c.req.valid('query')
+      return answerPublic<Suggestions>(c, { route: 'GET /v1/books/suggest', about: query }, async () => {
+        const body = await suggest(c.var.db, query)
+        return { body, tag: await tagOfBody(body) }
+      })
+    },
   )
   .post(
     '/',
@@ -88,14 +98,24 @@ export const books = factory
     }),
     allow('GET /v1/books/isbn/:isbn'),
     valid('param', IsbnParam),
-    async (c) => answerBook(c, await getBookByIsbn(c.var.db, c.req.valid('param'))),
+    async (c) => {
+      const { isbn } = c.req.valid('param')
+      return answerPublic<Book>(c, { route: 'GET /v1/books/isbn/:isbn', about: { isbn } }, (unless) =>
+        getBookByIsbn(c.var.db, { isbn, unless }),
+      )
+    },
   )
   .get(
     '/:id',
     describeRoute({ tag, summary: 'A book', responses: oneBook, problems: ['book-not-found'] }),
     allow('GET /v1/books/:id'),
     valid('param', IdParam),
-    async (c) => answerBook(c, await getBook(c.var.db, c.req.valid('param'))),
+    async (c) => {
+      const { id } = c.req.valid('param')
+      return answerPublic<Book>(c, { route: 'GET /v1/books/:id', about: { id } }, (unless) =>
+        getBook(c.var.db, { id, unless }),
+      )
+    },
   )
   .patch(
     '/:id',

@@ -5,7 +5,7 @@ import { books } from '../../db/schema.ts'
 import { makeCursor, readCursor } from '../../page.ts'
 import { readIsbn } from './isbn.ts'
 import { bookJson } from './queries.ts'
-import type { BookFilter, BookQuery, Suggestions, SuggestQuery } from './schema.ts'
+import type { BookFilter, BookQuery, SuggestQuery } from './schema.ts'
 
 /** Searches of the catalogue. How they are quick and in which order they answer: drizzle/0010_search.sql. */
 
@@ -136,8 +136,9 @@ const highlightsOf = (q: string, limit: number) => sql`(
   where f.place <= ${limit}
 )`
 
-export function suggest(db: Db, { q, limit }: SuggestQuery): Promise<Suggestions> {
-  return db.one(sql`
+/** As JSON. */
+export async function suggest(db: Db, { q, limit }: SuggestQuery): Promise<string> {
+  const { body } = await db.row<{ body: string }>(sql`
     select json_build_object(
       'titles', (
         select coalesce(json_agg(json_build_object(
@@ -150,6 +151,7 @@ export function suggest(db: Db, { q, limit }: SuggestQuery): Promise<Suggestions
       'authors', suggest_headings('author', typed.key, ${limit}),
       'subjects', suggest_headings('subject', typed.key, ${limit}),
       'series', suggest_headings('series', typed.key, ${limit})
-    ) as body
+    )::text as body
     from (select title_line(${q}) as line, fold(${q}) as key) as typed`)
+  return body
 }

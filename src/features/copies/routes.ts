@@ -10,6 +10,10 @@ import { Copy, CopyChange, CopyFilter, CopyPage, NewCopy } from './schema.ts'
 
 const tag = 'Copies'
 
+/** Beside the version what changes without one, with each loan. */
+const etag = ({ version, state, loansLeft, inLibraryUses }: Copy) =>
+  etagOf(version, Copy.shape.state.options.indexOf(state), loansLeft ?? 0, inLibraryUses)
+
 export const copiesOfBook = factory
   .createApp()
   .get(
@@ -33,7 +37,11 @@ export const copiesOfBook = factory
       summary: 'Add a copy to a book',
       description: 'A physical item with a barcode, or a digital licence that one patron uses at a time.',
       responses: {
-        201: { description: 'Added', schema: Copy, headers: { ETag: 'Its version', Location: 'Its address' } },
+        201: {
+          description: 'Added',
+          schema: Copy,
+          headers: { ETag: 'Its version and state', Location: 'Its address' },
+        },
       },
       problems: ['book-not-found', 'barcode-taken'],
     }),
@@ -47,7 +55,7 @@ export const copiesOfBook = factory
         { bookId: c.req.valid('param').id, copy: c.req.valid('json') },
         c.var.claim,
       )
-      return c.json(copy, 201, { location: `/v1/copies/${copy.id}`, etag: etagOf(copy.version) })
+      return c.json(copy, 201, { location: `/v1/copies/${copy.id}`, etag: etag(copy) })
     },
   )
 
@@ -58,14 +66,14 @@ export const copies = factory
     describeRoute({
       tag,
       summary: 'A copy',
-      responses: { 200: { description: 'The copy', schema: Copy, headers: { ETag: 'Its version' } } },
+      responses: { 200: { description: 'The copy', schema: Copy, headers: { ETag: 'Its version and state' } } },
       problems: ['copy-not-found'],
     }),
     allow('GET /v1/copies/:id'),
     valid('param', IdParam),
     async (c) => {
       const copy = await getCopy(c.var.db, c.req.valid('param'))
-      return c.json(copy, 200, { etag: etagOf(copy.version) })
+      return c.json(copy, 200, { etag: etag(copy) })
     },
   )
   .patch(
@@ -73,7 +81,9 @@ export const copies = factory
     describeRoute({
       tag,
       summary: 'Change a copy',
-      responses: { 200: { description: 'The copy as it is now', schema: Copy, headers: { ETag: 'Its version' } } },
+      responses: {
+        200: { description: 'The copy as it is now', schema: Copy, headers: { ETag: 'Its version and state' } },
+      },
       problems: ['copy-not-found', 'barcode-taken', 'format-mismatch'],
     }),
     allow('PATCH /v1/copies/:id'),
@@ -86,7 +96,7 @@ export const copies = factory
         versions: c.var.versions,
         change: c.req.valid('json'),
       })
-      return c.json(copy, 200, { etag: etagOf(copy.version) })
+      return c.json(copy, 200, { etag: etag(copy) })
     },
   )
   .delete(
@@ -112,14 +122,14 @@ export const copies = factory
       summary: 'Declare a copy lost',
       description:
         'Idempotent. It leaves circulation; its loan ends, and the patron is charged what the policy says. A hold that it waited for waits again, in its place.',
-      responses: { 200: { description: 'The copy, lost', schema: Copy, headers: { ETag: 'Its version' } } },
+      responses: { 200: { description: 'The copy, lost', schema: Copy, headers: { ETag: 'Its version and state' } } },
       problems: ['copy-not-found', 'format-mismatch', 'busy'],
     }),
     allow('PUT /v1/copies/:id/loss'),
     valid('param', IdParam),
     async (c) => {
       const copy = await declareLost(c.var.db, c.req.valid('param'))
-      return c.json(copy, 200, { etag: etagOf(copy.version) })
+      return c.json(copy, 200, { etag: etag(copy) })
     },
   )
   .delete(
@@ -128,13 +138,13 @@ export const copies = factory
       tag: 'Desk',
       summary: 'Declare a lost copy found',
       description: 'Idempotent. It goes to the first hold or the shelf. What is still owed for its loss is waived.',
-      responses: { 200: { description: 'The copy, found', schema: Copy, headers: { ETag: 'Its version' } } },
+      responses: { 200: { description: 'The copy, found', schema: Copy, headers: { ETag: 'Its version and state' } } },
       problems: ['copy-not-found'],
     }),
     allow('DELETE /v1/copies/:id/loss'),
     valid('param', IdParam),
     async (c) => {
       const copy = await declareFound(c.var.db, c.req.valid('param'))
-      return c.json(copy, 200, { etag: etagOf(copy.version) })
+      return c.json(copy, 200, { etag: etag(copy) })
     },
   )
