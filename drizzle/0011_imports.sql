@@ -183,6 +183,7 @@ declare
   number text := p_given #>> '{marc,controlNumber}';
   system text := p_given #>> '{marc,controlSystem}';
   own_key bytea := record_key(given, number, system);
+  own_digest bytea := digest_of(given, p_given -> 'marc');
 begin
   matched_by := 'control-number';
   if number is not null then
@@ -199,13 +200,16 @@ begin
   end if;
 
   matched_by := 'earlier-import';
-  select r.book_id into match_record.book_id
-  from import_records r
-  join imports i on i.id = r.import_id and (i.id = p_import.id or (not i.dry_run and i.undo_begun_at is null))
-  where r.record_key = own_key
-    and r.digest = digest_of(given, p_given -> 'marc')
-    and record_seen(p_import, r.book_id) is not null
-  order by r.import_id desc, r.position
+  -- Materialized: the few records that say the same are found first, whatever the planner thinks of a young table.
+  with same as materialized (
+    select r.import_id, r.position, r.book_id from import_records r
+    where r.record_key = own_key and r.digest = own_digest and r.book_id is not null
+  )
+  select s.book_id into match_record.book_id
+  from same s
+  join imports i on i.id = s.import_id and (i.id = p_import.id or (not i.dry_run and i.undo_begun_at is null))
+  where record_seen(p_import, s.book_id) is not null
+  order by s.import_id desc, s.position
   limit 1;
   if found then
     return;
@@ -238,15 +242,6 @@ begin
   end if;
 end
 $$;
-
--- The ISBNs of a record that are another book's, and cannot be this one's as well.
-create function isbns_of_others(p_import imports, p_record jsonb, p_book_id uuid) returns text[]
-language sql stable
-return array(
-  select t.isbn
-  from jsonb_array_elements_text(p_record -> 'isbns') as t (isbn)
-  where exists (select from owners_of_isbn(p_import, t.isbn) as o where o.book_id is distinct from p_book_id)
-);
 
 create function marc_kept(p_book_id uuid) returns jsonb
 language sql stable
@@ -289,7 +284,7 @@ declare
   new jsonb;
   is_own boolean;
   foreign_isbn text;
-  last_import uuid;
+  is_known boolean;
   made books;
 begin
   taken.import_id := p_import.id;
@@ -300,30 +295,42 @@ begin
   taken.control_number := number;
   taken.control_system := system;
   select m.book_id, m.matched_by into taken.book_id, taken.matched_by from match_record(p_import, p_given) as m;
-  old := record_seen(p_import, taken.book_id);
-
-  if taken.matched_by = 'isbn' and not words_of_title(old) && words_of_title(given) then
-    taken.verdict := 'refused';
-    taken.reason := format('its ISBN is of a book with quite another title: %s', left(old ->> 'title', 200));
-    taken.raw := substring(convert_to(given::text, 'UTF8') for 99999);
-    return taken;
+  if taken.book_id is not null then
+    old := record_seen(p_import, taken.book_id);
   end if;
 
-  select r.import_id into last_import
-  from import_records r
-  join imports i on i.id = r.import_id and not i.dry_run and i.undo_begun_at is null
-  where r.book_id = taken.book_id and r.record_key = taken.record_key and r.import_id <> p_import.id
-  order by r.import_id desc limit 1;
-  if exists (
-    select from import_records r
-    where r.import_id = last_import and r.book_id = taken.book_id and r.record_key = taken.record_key
-      and r.digest = taken.digest
-  ) then
+  if taken.matched_by = 'isbn' then
+    if not words_of_title(old) && words_of_title(given) then
+      taken.verdict := 'refused';
+      taken.reason := format('its ISBN is of a book with quite another title: %s', left(old ->> 'title', 200));
+      taken.raw := substring(convert_to(given::text, 'UTF8') for 99999);
+      return taken;
+    end if;
+  end if;
+
+  if taken.book_id is not null then
+    with of_book as materialized (
+      select r.import_id, r.digest from import_records r
+      where r.book_id = taken.book_id and r.record_key = taken.record_key and r.import_id <> p_import.id
+    ),
+    in_force as (
+      select o.* from of_book o join imports i on i.id = o.import_id and not i.dry_run and i.undo_begun_at is null
+    )
+    select bool_or(f.digest = taken.digest) into is_known
+    from in_force f
+    where f.import_id = (select l.import_id from in_force l order by l.import_id desc limit 1);
+  end if;
+  if is_known then
     taken.verdict := 'unchanged';
     return taken;
   end if;
 
-  foreach foreign_isbn in array isbns_of_others(p_import, given, taken.book_id) loop
+  -- What is another book's cannot be this one's as well.
+  for foreign_isbn in
+    select t.isbn
+    from jsonb_array_elements_text(given -> 'isbns') as t (isbn)
+    where exists (select from owners_of_isbn(p_import, t.isbn) as o where o.book_id is distinct from taken.book_id)
+  loop
     given := jsonb_set(given, '{isbns}', (given -> 'isbns') - foreign_isbn);
     taken.notes := taken.notes || to_jsonb(format('isbns: %s is of another book, and is left out', foreign_isbn));
   end loop;
@@ -617,7 +624,7 @@ return json_build_object(
 
 -- What of this the Worker may (0004_worker_role.sql). What is imported is added to, and changed only by an undo.
 revoke execute on function name_key, is_empty, is_same_edition, words_of_title, key_digest, record_key, record_seen,
-  match_record, isbns_of_others, owners_of_isbn,
+  match_record, owners_of_isbn,
   is_of_another_number, digest_of, marc_kept, keep_marc, take_record, take_import, take_records, undo_record, undo_import, require_import,
   left_to_undo, import_json, import_record_json from public;
 grant select, insert (source, format, dry_run), update (
@@ -627,6 +634,6 @@ grant select, insert, update (undo, undo_reason) on import_records to lectern_wo
 grant select, insert on import_keys to lectern_worker;
 grant select, insert, update, delete on marc_records to lectern_worker;
 grant execute on function book_record, texts_in, insert_book, update_book, name_key, is_empty, is_same_edition,
-  words_of_title, key_digest, record_key, record_seen, match_record, isbns_of_others, owners_of_isbn,
+  words_of_title, key_digest, record_key, record_seen, match_record, owners_of_isbn,
   is_of_another_number, digest_of, marc_kept, keep_marc, take_record,
   take_import, take_records, undo_record, undo_import, require_import, left_to_undo, import_json, import_record_json to lectern_worker;

@@ -4,7 +4,7 @@ import { toJson } from './marc-record.ts'
 import type { Read } from './piece.ts'
 
 /** So many records a request, which PostgreSQL takes well within the time that a round trip may take. */
-const BATCH_RECORDS = 200
+const BATCH_RECORDS = 100
 /** Room for what stands round the records. */
 const BATCH_BYTES = BATCH_BYTES_MAX - 1_024
 
