@@ -98,6 +98,7 @@ return coalesce(name_key(a #>> '{contributors,0,name}') = name_key(b #>> '{contr
   and coalesce((a ->> 'language') = (b ->> 'language'), true)
   and (a -> 'isbns' = '[]' or b -> 'isbns' = '[]' or (a -> 'isbns') ?| texts_in(b -> 'isbns'));
 
+-- Without those that any two titles may share.
 create function words_of_title(record jsonb) returns text[]
 language sql stable parallel safe
 return array(
@@ -106,7 +107,7 @@ return array(
     fold(concat_ws(' ', record ->> 'title', record ->> 'subtitle', record #>> '{originalScript,title}')),
     '[[:space:][:punct:]]+'
   ) as word
-  where word <> ''
+  where word <> all ('{"",the,a,an,and,of,in,to,le,la,les,de,des,du,et,der,die,das,und,el,los,las,y,il,i}')
 );
 
 create function key_digest(kind text, value text) returns bytea

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { parseArgs } from 'node:util'
 import { Import, ImportVerdicts } from '../src/features/imports/schema.ts'
@@ -26,7 +26,7 @@ const usage = `usage: npm run import -- FILE --username NAME [options]
   --encoding NAME  utf-8 or marc-8, for MARC whose leaders say the wrong one
   --map FILE       for CSV: which columns hold a field, as JSON: {"title": "Titel", "authors": ["Autor", "Hrsg"],
                    "separators": {"authors": ", "}}
-  --source NAME    where the records come from (the name of the file): the same name each time
+  --source NAME    where the records come from (the file and its folder): the same name each time
   --report NAME    what became of each record: NAME.json and NAME.csv (import-report)
   --resume ID      go on with an import that was broken off, with the same file
   --undo ID        take an import back
@@ -62,11 +62,14 @@ async function readOptions() {
   if (file !== undefined && format === undefined) throw new UsageError(`--format is one of ${formats.join(', ')}.`)
   const mapping =
     values.map === undefined ? usualMapping : Mapping.parse(JSON.parse(await readFile(values.map, 'utf8')))
-  const source = values.source ?? basename(file ?? '')
+  const source = values.source ?? (file === undefined ? '' : sourceOf(file))
   return { file, url, username, encoding, report, resume, undo, format, mapping, source, dryRun: values['dry-run'] }
 }
 
 class UsageError extends Error {}
+
+/** With its folder: many files are called books.csv, and a source writes over what it said before. */
+const sourceOf = (file: string) => join(basename(dirname(resolve(file))), basename(file)).slice(-200)
 
 const isEncoding = (name: string): name is Encoding => name === 'utf-8' || name === 'marc-8'
 

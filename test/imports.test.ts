@@ -258,8 +258,8 @@ describe('a record is of a book that is there', () => {
 
   test('and not where its ISBN is of a book with quite another title: that is for somebody to look at', async () => {
     const isbn = anIsbn()
-    await aBook({ title: `Whales ${word()}`, isbns: [isbn] })
-    const { records } = await imported([{ record: { title: 'Cookery for one', isbns: [isbn] } }])
+    await aBook({ title: `The Whales of ${word()}`, isbns: [isbn] })
+    const { records } = await imported([{ record: { title: 'The Cookery of one', isbns: [isbn] } }])
     expect(records).toMatchObject([{ verdict: 'refused', matchedBy: 'isbn' }])
     expect(records[0]?.reason).toContain('Whales')
   })

@@ -668,7 +668,7 @@ describe('a Worker whose role may do more', () => {
         ({ method, path }) =>
           method === 'GET' && ((path.startsWith('/v1/') && path !== '/v1/security/guidance') || path === '/readyz'),
       )
-      .map(({ path }) => path.replace(':isbn', '9780306406157').replaceAll(/:\w+/g, id))
+      .map(({ path }) => path.replace(':isbn', '9780306406157').replace(':position', '1').replaceAll(/:\w+/g, id))
     expect(reads.length).toBeGreaterThan(20)
     const username = `u${unique()}`
     const answers = [
