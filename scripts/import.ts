@@ -148,7 +148,7 @@ async function sendAll(library: Library, { id, batches, report, progress }: Run)
     if (items.length !== entries.length) throw new Error('The library has not answered for every record.')
     for (const { verdict } of items) counts[verdict] = (counts[verdict] ?? 0) + 1
     records += items.length
-    await report.add(items.map((item, place) => ({ ...item, offset: 0, title: '', ...places[place] })))
+    await report.add(items.map((item, place) => Object.assign(item, { offset: 0, title: '' }, places[place])))
     progress.show({ done: bytesRead, records, refused: counts['refused'] ?? 0 })
   }
   let underWay: Promise<void> = Promise.resolve()
@@ -179,14 +179,14 @@ function tell(after: Import, { counts, seconds, report }: { counts: Counts; seco
 
 async function undoImport(library: Library, id: string) {
   const path = `/v1/imports/${id}/undo`
-  let state = await library.ask(Import, 'PUT', path)
-  const { removed, restored, kept, left } = state.undo
-  const progress = new Progress(removed + restored + kept + left)
-  while (state.undo.left > 0) {
-    const done = progress.total - state.undo.left
-    progress.show({ done, records: done, refused: state.undo.kept })
+  const { undo } = await library.ask(Import, 'GET', `/v1/imports/${id}`)
+  const progress = new Progress(undo.left)
+  let state
+  do {
     state = await library.ask(Import, 'PUT', path)
-  }
+    const done = undo.left - state.undo.left
+    progress.show({ done, records: done, refused: state.undo.kept - undo.kept })
+  } while (state.undo.left > 0)
   progress.end()
   console.log(`${state.undo.removed} removed, ${state.undo.restored} restored, ${state.undo.kept} kept as they are.`)
   if (state.undo.kept > 0) console.log(`Why: GET /v1/imports/${id}/records?undo=kept`)

@@ -1,12 +1,12 @@
 /** A line that says how far it is, how fast and how long still: on a terminal in one place, elsewhere now and then. */
 export class Progress {
-  readonly total: number
+  readonly #total: number
   readonly #startedAt = Date.now()
   #shownAt = 0
 
   /** `total`: in whatever `done` counts, such as bytes. */
   constructor(total: number) {
-    this.total = total
+    this.#total = total
   }
 
   show({ done, records, refused }: { done: number; records: number; refused: number }) {
@@ -15,7 +15,7 @@ export class Progress {
     if (now - this.#shownAt < (isTTY ? 200 : 10_000)) return
     this.#shownAt = now
     const line = progressLine({
-      part: Math.min(1, done / Math.max(1, this.total)),
+      part: Math.min(1, done / Math.max(1, this.#total)),
       records,
       refused,
       ms: now - this.#startedAt,

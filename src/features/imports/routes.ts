@@ -18,7 +18,7 @@ import {
   ImportBatch,
   ImportFilter,
   ImportPage,
-  ImportRecord,
+  type ImportRecord,
   ImportRecordFilter,
   ImportRecordPage,
   ImportRecordParam,
