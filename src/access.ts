@@ -124,6 +124,14 @@ export const access = {
   'GET /v1/blocks': { patron: 'own', staff: 'all', scope: 'read' },
   'DELETE /v1/blocks/:id': { staff: 'all' },
 
+  'POST /v1/imports': { staff: 'all' },
+  'GET /v1/imports': { staff: 'all' },
+  'GET /v1/imports/:id': { staff: 'all' },
+  'POST /v1/imports/:id/records': { staff: 'all' },
+  'GET /v1/imports/:id/records': { staff: 'all' },
+  'GET /v1/imports/:id/records/:position': { staff: 'all' },
+  'PUT /v1/imports/:id/undo': { staff: 'all' },
+
   'GET /v1/events': { staff: 'all' },
 
   'GET /v1/policies': { patron: 'all', staff: 'all', scope: 'read' },

@@ -8,6 +8,7 @@ import { eligibilityForBook } from './features/eligibility/routes.ts'
 import { events } from './features/events/routes.ts'
 import { fees } from './features/fees/routes.ts'
 import { holds } from './features/holds/routes.ts'
+import { imports } from './features/imports/routes.ts'
 import { keys } from './features/keys/routes.ts'
 import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
@@ -54,6 +55,7 @@ const routed = app
   .route('/v1/fees', fees)
   .route('/v1/blocks', blocks)
   .route('/v1/events', events)
+  .route('/v1/imports', imports)
   .route('/v1/check-ins', checkIns)
   .route('/v1/policies', policies)
   .route('/v1/categories', categories)

@@ -3,12 +3,15 @@ import { cors } from 'hono/cors'
 import { routePath } from 'hono/route'
 import { secureHeaders } from 'hono/secure-headers'
 import { configOf } from './config.ts'
+import { BATCH_BYTES_MAX } from './features/imports/schema.ts'
 import { factory } from './factory.ts'
 import { log } from './log.ts'
 import { problem } from './problem.ts'
 
 const URI_LENGTH_MAX = 4_096
 const BODY_BYTES_MAX = 64 * 1_024
+/** A batch of an import may be larger; nobody but staff gets so far that it is read. */
+const BATCH = /^\/v1\/imports\/[^/]+\/records$/
 const PREFLIGHT_SECONDS = 600
 
 /** What is known of a request, for its log line. */
@@ -87,12 +90,20 @@ export const boundedUri = factory.createMiddleware(async (c, next) => {
   await next()
 })
 
-export const boundedBody = bodyLimit({
-  maxSize: BODY_BYTES_MAX,
-  onError: () => {
-    throw problem('body-too-large')
-  },
-})
+const boundedTo = (maxSize: number, detail: string) =>
+  bodyLimit({
+    maxSize,
+    onError: () => {
+      throw problem('body-too-large', { detail })
+    },
+  })
+
+const boundedPlain = boundedTo(BODY_BYTES_MAX, 'Send at most 64 KiB.')
+const boundedBatch = boundedTo(BATCH_BYTES_MAX, 'Send at most 1 MiB: fewer records at a time.')
+
+export const boundedBody = factory.createMiddleware((c, next) =>
+  BATCH.test(c.req.path) ? boundedBatch(c, next) : boundedPlain(c, next),
+)
 
 const crossOrigin = cors({
   origin: (origin) => origin,

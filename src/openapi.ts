@@ -27,6 +27,7 @@ export function describeApi(routes: Route[]) {
     tags: [
       'Books',
       'Copies',
+      'Imports',
       'Loans',
       'Holds',
       'Desk',

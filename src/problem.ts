@@ -62,6 +62,7 @@ export const problems = {
   'loan-not-found': [404, 'There is no such loan', 'List your loans.'],
   'hold-not-found': [404, 'There is no such hold', 'List your holds.'],
 
+  'import-not-found': [404, 'There is no such import, or no such record in it', 'List the imports.'],
   'block-not-found': [404, 'There is no such block', 'List the blocks of the patron.'],
   'fee-not-found': [404, 'There is no such fee', 'List the fees of the patron.'],
   'policy-not-found': [404, 'There is no such policy', 'List the policies.'],
@@ -93,6 +94,7 @@ export const problems = {
   'copy-on-loan': [409, 'The copy is on loan', 'Remove it when it is back.'],
   'book-on-hold': [409, 'Somebody has a hold on the book', 'Cancel its holds first.'],
   'copy-on-hold': [409, 'The copy waits for somebody', 'Remove it when it has been collected, or cancel the hold.'],
+  'import-undone': [409, 'The import is being undone', 'Begin another.'],
   'format-mismatch': [
     409,
     'The copy is of the other format',

@@ -241,6 +241,16 @@ const closed: Record<string, Line> = {
   'POST /v1/fees/:id/waivers': { staff: 'all', call: { body: { amount: 1, reason: 'a test' } } },
   'POST /v1/blocks': { staff: 'all', call: { body: { userId: ABSENT, reason: 'a test' } } },
   'DELETE /v1/blocks/:id': { staff: 'all' },
+  'POST /v1/imports': { staff: 'all', call: { body: { source: 'of the matrix', format: 'csv' } } },
+  'GET /v1/imports': { staff: 'all' },
+  'GET /v1/imports/:id': { staff: 'all' },
+  'POST /v1/imports/:id/records': {
+    staff: 'all',
+    call: { body: { records: [{ position: 1, record: { title: 'Of the matrix' } }] } },
+  },
+  'GET /v1/imports/:id/records': { staff: 'all' },
+  'GET /v1/imports/:id/records/:position': { staff: 'all' },
+  'PUT /v1/imports/:id/undo': { staff: 'all' },
   'GET /v1/events': { staff: 'all' },
   'POST /v1/policies': { staff: 'all', call: { body: { category: 'of-nobody' } } },
   'PATCH /v1/policies/:id': { staff: 'all', call: { body: { loanDays: 1 }, headers: anyVersion } },
@@ -291,6 +301,7 @@ const callAs = (name: string, token: string | undefined, how: How = {}) => {
     .replace(':name', 'forbidden')
     .replace(':file', 'start.js')
     .replace(':day', '1999-01-01')
+    .replace(':position', '1')
   return at.ask(method, address, { ...(open[name] ?? closed[name]?.call), ...rest, token })
 }
 

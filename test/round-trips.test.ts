@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { routes } from '../src/app.ts'
 import type { Block } from '../src/features/blocks/schema.ts'
 import type { Fee } from '../src/features/fees/schema.ts'
+import type { Import } from '../src/features/imports/schema.ts'
 import type { MadeKey } from '../src/features/keys/schema.ts'
 import type { Policy } from '../src/features/policies/schema.ts'
 import {
@@ -70,6 +71,12 @@ const charge = ({ patron, staff }: Setting, how: Ask = {}) =>
 
 const block = ({ patron, staff }: Setting, how: Ask = {}) =>
   ask<Block>('POST', '/v1/blocks', { token: staff.token, body: { userId: patron.id, reason: 'a test' }, ...how })
+
+const beginImport = ({ staff: { token } }: Setting) =>
+  ask<Import>('POST', '/v1/imports', { token, body: { source: 'a test', format: 'jsonl' } })
+
+const sendRecord = ({ staff: { token } }: Setting, id: string) =>
+  ask('POST', `/v1/imports/${id}/records`, { token, body: { records: [{ position: 1, record: { title: unique() } }] } })
 
 const begin = async ({ token }: Person) =>
   (await ask<{ secret: string }>('POST', '/v1/users/me/second-factor', { token })).body.secret
@@ -561,6 +568,54 @@ const calls: Record<string, Call> = {
       await aLoan(s.staff, book)
       const hold = await aHold(s.patron, book)
       return () => ask('DELETE', `/v1/holds/${hold.id}/suspension`, { token: s.patron.token })
+    },
+  },
+  'POST /v1/imports': { status: 201, trips: 1, call: async (s) => () => beginImport(s) },
+  'GET /v1/imports': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/imports', { token: s.staff.token }),
+  },
+  'GET /v1/imports/:id': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await beginImport(s)).body
+      return () => ask('GET', `/v1/imports/${id}`, { token: s.staff.token })
+    },
+  },
+  'POST /v1/imports/:id/records': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await beginImport(s)).body
+      return () => sendRecord(s, id)
+    },
+  },
+  'GET /v1/imports/:id/records': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await beginImport(s)).body
+      return () => ask('GET', `/v1/imports/${id}/records`, { token: s.staff.token })
+    },
+  },
+  'GET /v1/imports/:id/records/:position': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await beginImport(s)).body
+      await sendRecord(s, id)
+      return () => ask('GET', `/v1/imports/${id}/records/1`, { token: s.staff.token })
+    },
+  },
+  'PUT /v1/imports/:id/undo': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const { id } = (await beginImport(s)).body
+      await sendRecord(s, id)
+      return () => ask('PUT', `/v1/imports/${id}/undo`, { token: s.staff.token })
     },
   },
   'PUT /v1/holds/:id/position': {

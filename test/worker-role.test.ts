@@ -572,6 +572,39 @@ const needs: Need[] = [
     grants: ['delete on policies'],
   },
   {
+    act: 'importing, and undoing it',
+    prepare: async (library) => {
+      const { token } = await library.theStaff()
+      const ask = async (method: string, path: string, body?: object) => {
+        const answer = await library.ask<{ id: string }>(method, `/v1/imports${path}`, { token, body })
+        return answer.status < 300 ? answer.body : null
+      }
+      const run = async (dryRun: boolean) => {
+        const begun = await ask('POST', '', { source: unique(), format: 'marc', dryRun })
+        if (begun === null) return false
+        const marc = { leader: ' '.repeat(24), fields: [{ '001': unique() }] }
+        const records = [{ position: 1, record: { title: unique() }, marc }]
+        return (
+          (await ask('POST', `/${begun.id}/records`, { records })) !== null &&
+          (await ask('PUT', `/${begun.id}/undo`)) !== null
+        )
+      }
+      return async () => (await run(false)) && (await run(true))
+    },
+    grants: [
+      'select on imports',
+      ...columns('insert', 'imports', 'source', 'format', 'dry_run'),
+      ...columns('update', 'imports', 'ended_at', 'undo_begun_at', 'undone_at'),
+      ...columns('update', 'imports', 'created', 'updated', 'merged', 'unchanged', 'refused'),
+      ...columns('update', 'imports', 'removed', 'restored', 'kept'),
+      'select on import_records',
+      'insert on import_records',
+      ...columns('update', 'import_records', 'undo', 'undo_reason'),
+      ...['select', 'insert'].map((verb) => `${verb} on import_keys`),
+      ...['select', 'insert', 'update', 'delete'].map((verb) => `${verb} on marc_records`),
+    ],
+  },
+  {
     act: 'adding a category',
     prepare: (library) => asStaff(library, 'PUT', `/v1/categories/c${unique()}`),
     grants: ['insert on categories'],
@@ -666,7 +699,11 @@ describe('a Worker whose role may do more', () => {
           method === 'GET' && ((path.startsWith('/v1/') && path !== '/v1/security/guidance') || path === '/readyz'),
       )
       .map(({ path }) =>
-        path.replace(':isbn', '9780306406157').replaceAll(/:\w+/g, id).replace('suggest', 'suggest?q=a'),
+        path
+          .replace(':isbn', '9780306406157')
+          .replace(':position', '1')
+          .replaceAll(/:\w+/g, id)
+          .replace('suggest', 'suggest?q=a'),
       )
     expect(reads.length).toBeGreaterThan(20)
     const username = `u${unique()}`

@@ -561,6 +561,101 @@ export const marcRecords = pgTable(
   ],
 )
 
+const importCount = (name: string) => integer(name).notNull().default(0)
+
+export const imports = pgTable(
+  'imports',
+  {
+    id: id(),
+    source: text('source').notNull(),
+    format: text('format', { enum: ['marc', 'marcxml', 'csv', 'jsonl'] }).notNull(),
+    dryRun: boolean('dry_run').notNull(),
+    begunAt: moment('begun_at').notNull().defaultNow(),
+    endedAt: moment('ended_at'),
+    undoBegunAt: moment('undo_begun_at'),
+    undoneAt: moment('undone_at'),
+    created: importCount('created'),
+    updated: importCount('updated'),
+    merged: importCount('merged'),
+    unchanged: importCount('unchanged'),
+    refused: importCount('refused'),
+    removed: importCount('removed'),
+    restored: importCount('restored'),
+    kept: importCount('kept'),
+  },
+  (t) => [
+    primaryKey({ name: 'imports_pkey', columns: [t.id] }),
+    check('imports_source_bounded', sql`length(${t.source}) between 1 and 200`),
+    check('imports_format_known', sql`${t.format} in ('marc', 'marcxml', 'csv', 'jsonl')`),
+    check('imports_undo_in_order', sql`${t.undoneAt} is null or ${t.undoBegunAt} is not null`),
+  ],
+)
+
+export const importRecords = pgTable(
+  'import_records',
+  {
+    importId: uuid('import_id').notNull(),
+    position: integer('position').notNull(),
+    verdict: text('verdict', { enum: ['created', 'updated', 'merged', 'unchanged', 'refused'] }).notNull(),
+    matchedBy: text('matched_by', { enum: ['control-number', 'earlier-import', 'isbn', 'title'] }),
+    reason: text('reason'),
+    notes: jsonb('notes').$type<string[]>().notNull().default([]),
+    bookId: uuid('book_id'),
+    controlNumber: text('control_number'),
+    controlSystem: text('control_system'),
+    recordKey: bytea('record_key'),
+    digest: bytea('digest'),
+    before: jsonb('before'),
+    after: jsonb('after'),
+    afterDigest: bytea('after_digest'),
+    raw: bytea('raw'),
+    undo: text('undo', { enum: ['removed', 'restored', 'kept'] }),
+    undoReason: text('undo_reason'),
+  },
+  (t) => [
+    primaryKey({ name: 'import_records_pkey', columns: [t.importId, t.position] }),
+    foreignKey({
+      name: 'import_records_import_fkey',
+      columns: [t.importId],
+      foreignColumns: [imports.id],
+    }).onDelete('cascade'),
+    check('import_records_position_positive', sql`${t.position} > 0`),
+    check(
+      'import_records_verdict_known',
+      sql`${t.verdict} in ('created', 'updated', 'merged', 'unchanged', 'refused')`,
+    ),
+    check('import_records_match_known', sql`${t.matchedBy} in ('control-number', 'earlier-import', 'isbn', 'title')`),
+    check('import_records_control_number_bounded', sql`length(${t.controlNumber}) <= 100`),
+    check('import_records_control_system_bounded', sql`length(${t.controlSystem}) <= 40`),
+    check('import_records_refused_has_reason', sql`(${t.verdict} = 'refused') = (${t.reason} is not null)`),
+    check('import_records_raw_bounded', sql`length(${t.raw}) <= 99999`),
+    check('import_records_undo_known', sql`${t.undo} in ('removed', 'restored', 'kept')`),
+    index('import_records_by_verdict').on(t.importId, t.verdict, t.position),
+    index('import_records_by_book')
+      .on(t.bookId, t.recordKey)
+      .where(sql`${t.bookId} is not null`),
+    index('import_records_by_record')
+      .on(t.recordKey, t.digest)
+      .where(sql`${t.bookId} is not null`),
+    index('import_records_to_undo')
+      .on(t.importId, t.position)
+      .where(sql`${t.undo} is null and ${t.verdict} in ('created', 'updated', 'merged')`),
+  ],
+)
+
+export const importKeys = pgTable(
+  'import_keys',
+  { importId: uuid('import_id').notNull(), key: bytea('key').notNull(), bookId: uuid('book_id').notNull() },
+  (t) => [
+    primaryKey({ name: 'import_keys_pkey', columns: [t.importId, t.key, t.bookId] }),
+    foreignKey({
+      name: 'import_keys_import_fkey',
+      columns: [t.importId],
+      foreignColumns: [imports.id],
+    }).onDelete('cascade'),
+  ],
+)
+
 export const copies = pgTable(
   'copies',
   {

@@ -25,6 +25,10 @@ export async function readsIn(s: Scene): Promise<Read[]> {
   }
   const first = await send(s, repeated)
 
+  const imported = await must<{ id: string }>(s, post(staff, '/v1/imports', { source: s.name, format: 'csv' }))
+  const records = [{ position: 1, record: { title: `${s.name} imported` } }]
+  await must(s, post(staff, `/v1/imports/${imported.id}/records`, { records }))
+
   const by = (by: { token: string }, ...paths: string[]) => paths.map((path) => ({ by, method: 'GET', path }))
   const calls: Call[] = [
     ...['/v1/books?q=scene', '/v1/books/suggest?q=sc', `/v1/books/${book.id}`, `/v1/books/isbn/${ISBN}`].map(asked),
@@ -42,6 +46,9 @@ export async function readsIn(s: Scene): Promise<Read[]> {
     ...by(patron, `/v1/books/${book.id}/eligibility`),
     ...by(staff, '/v1/users', `/v1/users/${patron.id}`, `/v1/books/${book.id}/copies`),
     ...by(staff, `/v1/copies/${loan.copyId}`, '/v1/events', '/v1/categories'),
+    ...['', `/${imported.id}`, `/${imported.id}/records`, `/${imported.id}/records/1`].flatMap((path) =>
+      by(staff, `/v1/imports${path}`),
+    ),
   ]
   return [
     ...calls.map((call) => ({ name: `${call.method} ${call.path}`, call })),

@@ -116,6 +116,12 @@ const STATE = `
     ),
     'history', (select json_agg(l order by l.loan_id) from past_loans l where l.user_id in (select id from people)),
     'books', (select json_agg(to_jsonb(b) - 'search' order by b.id) from titles b),
+    'imports', (select json_agg(i order by i.id) from imports i where i.source = $1),
+    'records', (
+      select json_agg(to_jsonb(r) - '{record_key,digest,after_digest}'::text[] order by r.import_id, r.position)
+      from import_records r join imports i on i.id = r.import_id and i.source = $1
+    ),
+    'marc', (select json_agg(m order by m.book_id) from marc_records m where m.book_id in (select id from titles)),
     'copies', (select json_agg(c order by c.id) from copies c where c.book_id in (select id from titles)),
     'loans', (select json_agg(l order by l.id) from loans l where l.book_id in (select id from titles)),
     'holds', (

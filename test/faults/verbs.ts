@@ -411,6 +411,28 @@ export const verbs: Record<string, Verb> = {
       return { by: s.staff, method: 'DELETE', path, headers: asRead }
     },
   },
+  'begin an import': {
+    keyed: true,
+    status: 201,
+    given: async (s) => anImport(s),
+  },
+  'import records': {
+    status: 200,
+    given: async (s) => {
+      const { id } = await must<{ id: string }>(s, anImport(s))
+      await s.book()
+      return someRecords(s, id)
+    },
+  },
+  'undo an import': {
+    status: 200,
+    given: async (s) => {
+      const { id } = await must<{ id: string }>(s, anImport(s))
+      await s.book()
+      await must(s, someRecords(s, id))
+      return { by: s.staff, method: 'PUT', path: `/v1/imports/${id}/undo` }
+    },
+  },
   'make a category': {
     status: 200,
     given: async (s) => ({ by: s.staff, method: 'PUT', path: `/v1/categories/${s.name}` }),
@@ -564,6 +586,18 @@ const keepHistory = ({ patron }: Scene, keep: boolean): Call => ({
   path: '/v1/users/me',
   body: { keepHistory: keep },
 })
+
+const anImport = ({ staff, name }: Scene): Call => post(staff, '/v1/imports', { source: name, format: 'marc' })
+
+/** One that is made, and one that is refused. */
+function someRecords({ staff, name }: Scene, id: string): Call {
+  const marc = { leader: ' '.repeat(24), fields: [{ '001': name }] }
+  const records = [
+    { position: 1, record: { title: `${name} imported` }, marc },
+    { position: 2, reason: 'a test', raw: '' },
+  ]
+  return post(staff, `/v1/imports/${id}/records`, { records })
+}
 
 const aClosedDay = ({ staff, day, name }: Scene): Call => ({
   by: staff,

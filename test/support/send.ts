@@ -43,4 +43,5 @@ export const pathOf = (path: string) =>
     .replace(':file', 'start.js')
     .replace(':name', 'forbidden')
     .replace(':isbn', '9780306406157')
+    .replace(':position', '1')
     .replace(/:[a-z]+/g, SOME_ID)
