@@ -61,7 +61,7 @@ const readable = {
 const ofTheAnswer: Record<string, RegExp> = {
   'x-request-id': /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   'content-type':
-    /^(application\/(problem\+)?json|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
+    /^(application\/((problem\+)?json|atom\+xml)|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
   'content-disposition': /^attachment; filename="[a-z.-]+"$/,
   allow: /^[A-Z]+(, [A-Z]+)*$/,
   etag: /^"[^"]+"$/,
@@ -96,6 +96,11 @@ const stored: Record<string, string> = {
   'GET /.well-known/security.txt': 'public, max-age=3600',
   'GET /v1/security/guidance': 'public, max-age=3600',
   'GET /v1/books': 'public, no-cache',
+  'GET /v1/books/newest': 'public, no-cache',
+  'GET /v1/books/newest.atom': 'public, no-cache',
+  'GET /v1/books/popular': 'public, no-cache',
+  'GET /v1/books/popular.atom': 'public, no-cache',
+  'GET /v1/books/:id/related': 'public, no-cache',
   'GET /v1/books/:id': 'public, no-cache',
   'GET /v1/books/isbn/:isbn': 'public, no-cache',
 }
@@ -141,7 +146,10 @@ describe('every route', () => {
     // There is a book with the ISBN of pathOf then, whoever made it.
     const made = await ask('POST', '/v1/books', { token, body: { title: 'Of headers', isbns: ['9780306406157'] } })
     expect([201, 409]).toContain(made.status)
-    const paths: Record<string, string> = { 'GET /v1/books/:id': `/v1/books/${id}` }
+    const paths: Record<string, string> = {
+      'GET /v1/books/:id': `/v1/books/${id}`,
+      'GET /v1/books/:id/related': `/v1/books/${id}/related`,
+    }
     for (const [name, cacheControl] of Object.entries(stored)) {
       const [, , path] = names.find(([of]) => of === name) ?? ['', '', name]
       const answer = await ask('GET', paths[name] ?? pathOf(path.replace(/(.)\/$/, '$1')))

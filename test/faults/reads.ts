@@ -29,6 +29,7 @@ export async function readsIn(s: Scene): Promise<Read[]> {
   const calls: Call[] = [
     ...['/v1/books?q=scene', `/v1/books/${book.id}`, `/v1/books/isbn/${ISBN}`].map(asked),
     ...['/v1/library', '/v1/library/days'].map(asked),
+    ...['newest', 'newest.atom', 'popular', 'popular.atom', `${book.id}/related`].map((of) => asked(`/v1/books/${of}`)),
     ...by(patron, '/v1/users/me', '/v1/sessions', '/v1/loans', `/v1/loans/${loan.id}`, '/v1/holds'),
     ...by(s.third, `/v1/holds/${hold.id}`),
     ...by(
@@ -42,6 +43,7 @@ export async function readsIn(s: Scene): Promise<Read[]> {
     ...by(patron, `/v1/books/${book.id}/eligibility`),
     ...by(staff, '/v1/users', `/v1/users/${patron.id}`, `/v1/books/${book.id}/copies`),
     ...by(staff, `/v1/copies/${loan.copyId}`, '/v1/events', '/v1/categories'),
+    ...by(staff, '/v1/figures/loans', '/v1/figures/demand', '/v1/figures/collection'),
   ]
   return [
     ...calls.map((call) => ({ name: `${call.method} ${call.path}`, call })),

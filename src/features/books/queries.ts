@@ -13,7 +13,7 @@ const holding = (format: 'physical' | 'digital') => sql`json_build_object(
 )`
 
 /** What a row of books is on the wire. */
-const bookJson = sql`json_build_object(
+export const bookJson = sql`json_build_object(
   'id', b.id,
   'title', b.title,
   'subtitle', b.subtitle,
