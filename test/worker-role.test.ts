@@ -529,6 +529,8 @@ const needs: Need[] = [
       ...columns('update', 'book_days', 'loans', 'digital_loans', 'renewals', 'returns', 'holds'),
       ...['select', 'insert'].map((verb) => `${verb} on lending_days`),
       ...columns('update', 'lending_days', 'loans', 'renewals', 'returns'),
+      ...['select', 'insert'].map((verb) => `${verb} on subject_days`),
+      ...columns('update', 'subject_days', 'loans', 'renewals', 'returns'),
       ...['select', 'insert', 'delete'].map((verb) => `${verb} on book_popularity`),
       'update (recent) on book_popularity',
       ...['select', 'insert', 'delete'].map((verb) => `${verb} on lately_borrowed`),

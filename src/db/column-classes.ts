@@ -270,6 +270,7 @@ export const columnClasses = {
     renewals: 'internal',
     returns: 'internal',
   },
+  subjectDays: { day: 'internal', subject: 'internal', loans: 'internal', renewals: 'internal', returns: 'internal' },
   bookPopularity: {
     bookId: 'internal',
     recent: 'internal',

@@ -821,7 +821,6 @@ export const bookDays = pgTable(
   (t) => [
     primaryKey({ name: 'book_days_pkey', columns: [t.bookId, t.day] }),
     foreignKey({ name: 'book_days_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
-    index('book_days_by_day').on(t.day, t.bookId, t.loans, t.renewals, t.returns),
   ],
 )
 
@@ -836,6 +835,18 @@ export const lendingDays = pgTable(
     returns: count('returns'),
   },
   (t) => [primaryKey({ name: 'lending_days_pkey', columns: [t.day, t.format, t.category] })],
+)
+
+export const subjectDays = pgTable(
+  'subject_days',
+  {
+    day: date('day').notNull(),
+    subject: text('subject').notNull(),
+    loans: count('loans'),
+    renewals: count('renewals'),
+    returns: count('returns'),
+  },
+  (t) => [primaryKey({ name: 'subject_days_pkey', columns: [t.day, t.subject] })],
 )
 
 export const bookPopularity = pgTable(

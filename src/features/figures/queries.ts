@@ -1,15 +1,16 @@
 import { type SQL, sql } from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
 import { z } from 'zod'
 import type { Db } from '../../db/client.ts'
-import { bookDays, books, collectionCounts, copies, figuresProgress, holds, lendingDays } from '../../db/schema.ts'
+import { books, collectionCounts, copies, figuresProgress, holds, lendingDays, subjectDays } from '../../db/schema.ts'
 import { pageOfRows, readCursor, readPage } from '../../page.ts'
 import type { CollectionFilter, DemandFigures, LoanFigures, LoanFiguresFilter } from './schema.ts'
 
 const sums = sql`sum(loans) as loans, sum(renewals) as renewals, sum(returns) as returns`
 
-const byTerms = (name: SQL) => sql`
+const by = (name: SQL, table: PgTable) => sql`
   select ${name} as name, ${sums}
-  from ${lendingDays}, range
+  from ${table}, range
   where day between first_day and last_day
   group by name
   order by loans desc, name
@@ -22,20 +23,13 @@ const countedBy: Record<LoanFiguresFilter['by'], SQL> = {
       coalesce(c.returns, 0) as returns
     from range
     cross join generate_series(first_day, last_day, interval '1 day') as d (day)
-    left join (select day, ${sums} from ${lendingDays} group by day) as c on c.day = d.day::date
+    left join (
+      select day, ${sums} from ${lendingDays}, range where day between first_day and last_day group by day
+    ) as c on c.day = d.day::date
     order by d.day`,
-  format: byTerms(sql`format`),
-  category: byTerms(sql`nullif(category, '')`),
-  subject: sql`
-    select subject as name, ${sums}
-    from (
-      select book_id, ${sums} from ${bookDays}, range where day between first_day and last_day group by book_id
-    ) as used
-    join ${books} b on b.id = used.book_id
-    cross join lateral (select distinct unnest(b.subject_keys) as subject) as s
-    group by subject
-    order by loans desc, subject
-    limit 1000`,
+  format: by(sql`format`, lendingDays),
+  category: by(sql`nullif(category, '')`, lendingDays),
+  subject: by(sql`subject`, subjectDays),
 }
 
 /** Loans, renewals and returns of at most a year, as they were last counted. */

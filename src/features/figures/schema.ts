@@ -3,27 +3,34 @@ import { PageQuery, pageOf } from '../../page.ts'
 import { timestamp } from '../../timestamp.ts'
 import { Day } from '../library/schema.ts'
 
+/** A day has as many rows as subjects were lent on it: more days would take longer than a request may. */
+const SUBJECT_DAYS_MAX = 92
 const RANGE_DAYS_MAX = 366
 const DAY_MS = 86_400_000
 
 const FigureDay = Day.refine((day) => day < '2200-01-01', 'is after 2199')
 
-const isInOrder = ({ from, to }: { from?: string | undefined; to?: string | undefined }) =>
-  from === undefined || to === undefined || from <= to
+type Range = { from?: string | undefined; to?: string | undefined }
 
-const isShort = ({ from, to }: { from?: string | undefined; to?: string | undefined }) =>
-  from === undefined || to === undefined || Date.parse(to) - Date.parse(from) < RANGE_DAYS_MAX * DAY_MS
+const isInOrder = ({ from, to }: Range) => from === undefined || to === undefined || from <= to
+
+const isShorter = ({ from, to }: Range, days: number) =>
+  from === undefined || to === undefined || Date.parse(to) - Date.parse(from) < days * DAY_MS
 
 export const LoanFiguresFilter = z
   .strictObject({
     from: FigureDay.optional().meta({
       description: 'Without it the thirty days up to `to`, which is today without it',
     }),
-    to: FigureDay.optional().meta({ description: 'At most 366 days with `from`' }),
+    to: FigureDay.optional().meta({ description: 'At most 366 days with `from`, and 92 by subject' }),
     by: z.enum(['day', 'format', 'category', 'subject']).default('day').meta({ example: 'day' }),
   })
   .refine(isInOrder, { error: 'is before from', path: ['to'] })
-  .refine(isShort, { error: 'is more than 366 days with from', path: ['to'] })
+  .refine((range) => isShorter(range, RANGE_DAYS_MAX), { error: 'is more than 366 days with from', path: ['to'] })
+  .refine((range) => range.by !== 'subject' || isShorter(range, SUBJECT_DAYS_MAX), {
+    error: 'is more than 92 days with from, by subject',
+    path: ['to'],
+  })
 export type LoanFiguresFilter = z.infer<typeof LoanFiguresFilter>
 
 export const LoanFigures = z
