@@ -83,6 +83,11 @@ export const access = {
   'GET /v1/books': 'anyone',
   'GET /v1/books/suggest': 'anyone',
   'POST /v1/books': { staff: 'all' },
+  'GET /v1/books/newest': 'anyone',
+  'GET /v1/books/newest.atom': 'anyone',
+  'GET /v1/books/popular': 'anyone',
+  'GET /v1/books/popular.atom': 'anyone',
+  'GET /v1/books/:id/related': 'anyone',
   'GET /v1/books/isbn/:isbn': 'anyone',
   'GET /v1/books/:id': 'anyone',
   'PATCH /v1/books/:id': { staff: 'all' },
@@ -133,6 +138,10 @@ export const access = {
   'PUT /v1/imports/:id/undo': { staff: 'all' },
 
   'GET /v1/events': { staff: 'all' },
+
+  'GET /v1/figures/loans': { staff: 'all' },
+  'GET /v1/figures/demand': { staff: 'all' },
+  'GET /v1/figures/collection': { staff: 'all' },
 
   'GET /v1/policies': { patron: 'all', staff: 'all', scope: 'read' },
   'POST /v1/policies': { staff: 'all' },

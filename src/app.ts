@@ -7,12 +7,14 @@ import { copies, copiesOfBook } from './features/copies/routes.ts'
 import { eligibilityForBook } from './features/eligibility/routes.ts'
 import { events } from './features/events/routes.ts'
 import { fees } from './features/fees/routes.ts'
+import { figures } from './features/figures/routes.ts'
 import { holds } from './features/holds/routes.ts'
 import { imports } from './features/imports/routes.ts'
 import { keys } from './features/keys/routes.ts'
 import { library } from './features/library/routes.ts'
 import { loans } from './features/loans/routes.ts'
 import { mailedTokens } from './features/mailed-tokens/routes.ts'
+import { newAndPopular } from './features/new-and-popular/routes.ts'
 import { ownData } from './features/own-data/routes.ts'
 import { categories, policies } from './features/policies/routes.ts'
 import { secondFactor } from './features/second-factor/routes.ts'
@@ -46,6 +48,7 @@ const routed = app
   .route('/v1/sessions', sessions)
   .route('/v1/auth', auth)
   .route('/v1/security', security)
+  .route('/v1/books', newAndPopular)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)
   .route('/v1/books', eligibilityForBook)
@@ -56,6 +59,7 @@ const routed = app
   .route('/v1/blocks', blocks)
   .route('/v1/events', events)
   .route('/v1/imports', imports)
+  .route('/v1/figures', figures)
   .route('/v1/check-ins', checkIns)
   .route('/v1/policies', policies)
   .route('/v1/categories', categories)

@@ -22,6 +22,10 @@ export const tasks = [
   { event: 'cleared_away', statement: sql`select clear_away(1000) as count` },
   { event: 'books_learned', statement: sql`select learn_books(200) as count` },
   { event: 'books_ranked', statement: sql`select retier(5000) as count` },
+  { event: 'figures_gathered', statement: sql`select gather_figures(1000) as count` },
+  { event: 'figures_aged', statement: sql`select age_figures(1000) as count` },
+  { event: 'pairs_gathered', statement: sql`select gather_pairs(1000) as count` },
+  { event: 'collection_walked', statement: sql`select walk_collection(2000) as count` },
 ] satisfies Task[]
 
 /** A batch of what the database cannot do alone; it answers how much it did. */

@@ -61,7 +61,7 @@ const readable = {
 const ofTheAnswer: Record<string, RegExp> = {
   'x-request-id': /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   'content-type':
-    /^(application\/(problem\+)?json|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
+    /^(application\/((problem\+)?json|atom\+xml)|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
   'content-disposition': /^attachment; filename="[a-z.-]+"$/,
   age: /^[0-9]+$/,
   allow: /^[A-Z]+(, [A-Z]+)*$/,
@@ -107,6 +107,11 @@ const stored: Record<string, string> = {
   'GET /v1/security/guidance': 'public, max-age=3600',
   'GET /v1/books': SHARED,
   'GET /v1/books/suggest': SHARED,
+  'GET /v1/books/newest': 'public, no-cache',
+  'GET /v1/books/newest.atom': 'public, no-cache',
+  'GET /v1/books/popular': 'public, no-cache',
+  'GET /v1/books/popular.atom': 'public, no-cache',
+  'GET /v1/books/:id/related': 'public, no-cache',
   'GET /v1/books/:id': SHARED,
   'GET /v1/books/isbn/:isbn': SHARED,
 }
@@ -156,6 +161,7 @@ describe('every route', () => {
     const paths: Record<string, string> = {
       'GET /v1/books/:id': `/v1/books/${id}`,
       'GET /v1/books/suggest': '/v1/books/suggest?q=a',
+      'GET /v1/books/:id/related': `/v1/books/${id}/related`,
     }
     for (const [name, cacheControl] of Object.entries(stored)) {
       const [, , path] = names.find(([of]) => of === name) ?? ['', '', name]

@@ -298,6 +298,22 @@ const calls: Record<string, Call> = {
     trips: 1,
     call: async (s) => () => ask('POST', '/v1/books', { token: s.staff.token, body: { title: 'x' } }),
   },
+  'GET /v1/books/newest': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books/newest') },
+  'GET /v1/books/newest.atom': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books/newest.atom') },
+  'GET /v1/books/popular': {
+    status: 200,
+    trips: 1,
+    call: async () => () => ask('GET', '/v1/books/popular?days=7&subject=satire&language=en&format=physical'),
+  },
+  'GET /v1/books/popular.atom': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books/popular.atom') },
+  'GET /v1/books/:id/related': {
+    status: 200,
+    trips: 1,
+    call: async () => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}/related`)
+    },
+  },
   'GET /v1/books/isbn/:isbn': {
     status: 404,
     trips: 1,
@@ -498,6 +514,21 @@ const calls: Record<string, Call> = {
     status: 200,
     trips: 1,
     call: async (s) => () => ask('GET', '/v1/events', { token: s.staff.token }),
+  },
+  'GET /v1/figures/loans': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/figures/loans?by=subject', { token: s.staff.token }),
+  },
+  'GET /v1/figures/demand': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/figures/demand', { token: s.staff.token }),
+  },
+  'GET /v1/figures/collection': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/figures/collection', { token: s.staff.token }),
   },
   'PUT /v1/loans/:id/claimed-return': {
     status: 200,

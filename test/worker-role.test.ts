@@ -540,6 +540,46 @@ const needs: Need[] = [
     ],
   },
   {
+    act: 'counting by the clock',
+    prepare: async (library) => {
+      const task = scheduled(library)
+      return async () => {
+        await library.database`update figures_progress set walked_at = null`
+        return task()
+      }
+    },
+    grants: [
+      'select on figures_progress',
+      ...columns(
+        'update',
+        'figures_progress',
+        ...['transaction_id', 'event_id', 'gathered_at', 'walk', 'walked_to', 'walked_at'],
+      ),
+      ...['select', 'insert'].map((verb) => `${verb} on book_days`),
+      ...columns('update', 'book_days', 'loans', 'digital_loans', 'renewals', 'returns', 'holds'),
+      ...['select', 'insert'].map((verb) => `${verb} on lending_days`),
+      ...columns('update', 'lending_days', 'loans', 'renewals', 'returns'),
+      ...['select', 'insert'].map((verb) => `${verb} on subject_days`),
+      ...columns('update', 'subject_days', 'loans', 'renewals', 'returns'),
+      ...['select', 'insert', 'delete'].map((verb) => `${verb} on lately_borrowed`),
+      ...columns('update', 'lately_borrowed', 'loans_7', 'loans_30', 'loans_90', 'as_of'),
+      ...['select', 'delete'].map((verb) => `${verb} on pairs_lent`),
+      ...['select', 'insert', 'delete'].map((verb) => `${verb} on books_together`),
+      ...columns('update', 'books_together', 'count', 'last_day'),
+      ...['select', 'insert', 'delete'].map((verb) => `${verb} on collection_counts`),
+      ...columns('update', 'collection_counts', 'books', 'copies', 'loans', 'idle_90', 'idle_365', 'idle_1095'),
+    ],
+  },
+  {
+    act: 'borrowing one book with another',
+    prepare: async (library) => {
+      const patron = await library.aNewcomer()
+      await library.aLoan(patron, await library.aBook())
+      return asPatron(library, patron, 'POST', '/v1/loans', { bookId: (await library.aBook()).id })
+    },
+    grants: ['insert on pairs_lent'],
+  },
+  {
     act: 'encrypting what is not',
     prepare: async (library) => {
       const { id } = await library.aNewcomer()

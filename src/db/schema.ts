@@ -126,6 +126,7 @@ export const events = pgTable(
     index('events_by_actor')
       .on(t.actorId)
       .where(sql`${t.actorId} is not null`),
+    index('events_by_transaction').on(t.transactionId, t.id),
   ],
 )
 
@@ -433,6 +434,12 @@ export const books = pgTable(
     check('books_title_bounded', sql`length(${t.title}) between 1 and 500`),
     index('books_by_subject')
       .using('gin', t.subjectKeys)
+      .where(sql`${t.removedAt} is null`),
+    index('books_by_contributor')
+      .using('gin', sql`name_keys(${t.contributors})`)
+      .where(sql`${t.removedAt} is null`),
+    index('books_by_series')
+      .using('gin', sql`name_keys(${t.series})`)
       .where(sql`${t.removedAt} is null`),
   ],
 )
@@ -948,4 +955,144 @@ export const erasures = pgTable(
     counts: jsonb('counts').notNull(),
   },
   (t) => [primaryKey({ name: 'erasures_pkey', columns: [t.id] })],
+)
+
+const count = (name: string) => integer(name).notNull().default(0)
+
+export const figuresProgress = pgTable(
+  'figures_progress',
+  {
+    onlyOne: boolean('only_one').notNull().default(true),
+    transactionId: xid8('transaction_id')
+      .notNull()
+      .default(sql`'0'`),
+    eventId: bigint('event_id', { mode: 'number' }).notNull().default(0),
+    gatheredAt: moment('gathered_at'),
+    walk: integer('walk').notNull().default(1),
+    walkedTo: uuid('walked_to'),
+    walkedAt: moment('walked_at'),
+  },
+  (t) => [
+    primaryKey({ name: 'figures_progress_pkey', columns: [t.onlyOne] }),
+    check('figures_progress_is_one', sql`${t.onlyOne}`),
+  ],
+)
+
+export const bookDays = pgTable(
+  'book_days',
+  {
+    bookId: uuid('book_id').notNull(),
+    day: date('day').notNull(),
+    loans: count('loans'),
+    digitalLoans: count('digital_loans'),
+    renewals: count('renewals'),
+    returns: count('returns'),
+    holds: count('holds'),
+  },
+  (t) => [
+    primaryKey({ name: 'book_days_pkey', columns: [t.bookId, t.day] }),
+    foreignKey({ name: 'book_days_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
+  ],
+)
+
+export const lendingDays = pgTable(
+  'lending_days',
+  {
+    day: date('day').notNull(),
+    format: text('format').notNull(),
+    category: text('category').notNull(),
+    loans: count('loans'),
+    renewals: count('renewals'),
+    returns: count('returns'),
+  },
+  (t) => [primaryKey({ name: 'lending_days_pkey', columns: [t.day, t.format, t.category] })],
+)
+
+export const subjectDays = pgTable(
+  'subject_days',
+  {
+    day: date('day').notNull(),
+    subject: text('subject').notNull(),
+    loans: count('loans'),
+    renewals: count('renewals'),
+    returns: count('returns'),
+  },
+  (t) => [primaryKey({ name: 'subject_days_pkey', columns: [t.day, t.subject] })],
+)
+
+export const latelyBorrowed = pgTable(
+  'lately_borrowed',
+  {
+    bookId: uuid('book_id').notNull(),
+    loans7: count('loans_7'),
+    loans30: count('loans_30'),
+    loans90: count('loans_90'),
+    asOf: date('as_of').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'lately_borrowed_pkey', columns: [t.bookId] }),
+    foreignKey({ name: 'lately_borrowed_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    index('lately_borrowed_by_loans_7')
+      .on(t.loans7, t.bookId)
+      .where(sql`${t.loans7} > 0`),
+    index('lately_borrowed_by_loans_30')
+      .on(t.loans30, t.bookId)
+      .where(sql`${t.loans30} > 0`),
+    index('lately_borrowed_by_loans_90')
+      .on(t.loans90, t.bookId)
+      .where(sql`${t.loans90} > 0`),
+    index('lately_borrowed_by_age').on(t.asOf, t.bookId),
+  ],
+)
+
+export const pairsLent = pgTable('pairs_lent', {
+  bookA: uuid('book_a').notNull(),
+  bookB: uuid('book_b').notNull(),
+  day: date('day').notNull(),
+})
+
+export const booksTogether = pgTable(
+  'books_together',
+  {
+    bookA: uuid('book_a').notNull(),
+    bookB: uuid('book_b').notNull(),
+    count: integer('count').notNull(),
+    lastDay: date('last_day').notNull(),
+  },
+  (t) => [
+    primaryKey({ name: 'books_together_pkey', columns: [t.bookA, t.bookB] }),
+    foreignKey({ name: 'books_together_book_a_fkey', columns: [t.bookA], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    foreignKey({ name: 'books_together_book_b_fkey', columns: [t.bookB], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    check('books_together_are_two', sql`${t.bookA} <> ${t.bookB}`),
+    check('books_together_count_positive', sql`${t.count} > 0`),
+    index('books_together_by_book_b').on(t.bookB),
+    index('books_together_unshown')
+      .on(t.lastDay)
+      .where(sql`${t.count} < 3`),
+  ],
+)
+
+export const collectionCounts = pgTable(
+  'collection_counts',
+  {
+    walk: integer('walk').notNull(),
+    kind: text('kind', { enum: ['subject', 'format'] }).notNull(),
+    name: text('name').notNull(),
+    books: count('books'),
+    copies: count('copies'),
+    loans: count('loans'),
+    idle90: count('idle_90'),
+    idle365: count('idle_365'),
+    idle1095: count('idle_1095'),
+  },
+  (t) => [
+    primaryKey({ name: 'collection_counts_pkey', columns: [t.walk, t.kind, t.name] }),
+    check('collection_counts_kind_known', sql`${t.kind} in ('subject', 'format')`),
+  ],
 )

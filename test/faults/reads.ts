@@ -33,6 +33,7 @@ export async function readsIn(s: Scene): Promise<Read[]> {
   const calls: Call[] = [
     ...['/v1/books?q=scene', '/v1/books/suggest?q=sc', `/v1/books/${book.id}`, `/v1/books/isbn/${ISBN}`].map(asked),
     ...['/v1/library', '/v1/library/days'].map(asked),
+    ...['newest', 'newest.atom', 'popular', 'popular.atom', `${book.id}/related`].map((of) => asked(`/v1/books/${of}`)),
     ...by(patron, '/v1/users/me', '/v1/sessions', '/v1/loans', `/v1/loans/${loan.id}`, '/v1/holds'),
     ...by(s.third, `/v1/holds/${hold.id}`),
     ...by(
@@ -49,6 +50,7 @@ export async function readsIn(s: Scene): Promise<Read[]> {
     ...['', `/${imported.id}`, `/${imported.id}/records`, `/${imported.id}/records/1`].flatMap((path) =>
       by(staff, `/v1/imports${path}`),
     ),
+    ...by(staff, '/v1/figures/loans', '/v1/figures/demand', '/v1/figures/collection'),
   ]
   return [
     ...calls.map((call) => ({ name: `${call.method} ${call.path}`, call })),
