@@ -82,8 +82,10 @@ export const access = {
 
   'GET /v1/books': 'anyone',
   'POST /v1/books': { staff: 'all' },
+  'GET /v1/books/exports/:format': 'anyone',
   'GET /v1/books/isbn/:isbn': 'anyone',
   'GET /v1/books/:id': 'anyone',
+  'GET /v1/books/:id/exports/:format': 'anyone',
   'PATCH /v1/books/:id': { staff: 'all' },
   'DELETE /v1/books/:id': { staff: 'all' },
   'GET /v1/books/:id/copies': { staff: 'all', scope: 'desk' },

@@ -92,7 +92,7 @@ function objectOf(schemas: z.ZodType[]) {
 function successesOf({ description }: Route['facts']): Responses {
   const responses: Responses = {}
   for (const [status, answer] of Object.entries(description.responses)) {
-    const { description: text, schema, mediaType = 'application/json', headers } = answer
+    const { description: text, schema, mediaType = 'application/json', or = {}, headers } = answer
     responses[`${Number(status)}`] = {
       description: text,
       ...(headers && {
@@ -103,7 +103,11 @@ function successesOf({ description }: Route['facts']): Responses {
           ]),
         ),
       }),
-      ...(schema && { content: { [mediaType]: { schema } } }),
+      ...(schema && {
+        content: Object.fromEntries(
+          Object.entries({ [mediaType]: schema, ...or }).map(([type, of]) => [type, { schema: of }]),
+        ),
+      }),
     }
   }
   return responses

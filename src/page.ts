@@ -42,7 +42,7 @@ function refuseBrokenText(_name: string, value: unknown) {
   return value
 }
 
-const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
+export const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
 
 /** JSON that PostgreSQL made and that passes through unread. */
 type PageText = { items: string; nextCursor: string | null }

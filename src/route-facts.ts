@@ -27,6 +27,8 @@ type ResponseDescription = {
   description: string
   schema?: z.ZodType
   mediaType?: string
+  /** What else it answers, by media type. */
+  or?: Record<string, z.ZodType>
   headers?: Record<string, string>
 }
 

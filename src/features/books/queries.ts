@@ -13,7 +13,7 @@ const holding = (format: 'physical' | 'digital') => sql`json_build_object(
 )`
 
 /** What a row of books is on the wire. */
-const bookJson = sql`json_build_object(
+export const bookJson = sql`json_build_object(
   'id', b.id,
   'title', b.title,
   'subtitle', b.subtitle,
@@ -156,6 +156,22 @@ const queryOf = (q: string) => sql`(
 )`
 
 export function listBooks(db: Db, filter: BookFilter) {
+  const { rows, order } = matchesOf(filter)
+  return readPage(
+    db,
+    pageOfRows({
+      limit: filter.limit,
+      rows: sql`
+        select ${bookJson} as body, json_build_array(b.sort_key, b.id) as key
+        from (${rows}) as b
+        order by ${order}`,
+    }),
+  )
+}
+
+/** The books that the filter lets through after its cursor, with their `sort_key`: one more than its limit, if there are so
+ *  many; and the order of those rows, as `b`. */
+export function matchesOf(filter: BookFilter): { rows: SQL; order: SQL } {
   const { q, limit } = filter
   const sort = filter.sort ?? (q === undefined ? 'newest' : 'relevance')
   const order = orders[sort]
@@ -171,26 +187,17 @@ export function listBooks(db: Db, filter: BookFilter) {
           + case when title_key = fold(${q}) then 2 when starts_with(title_key, fold(${q})) then 1 else 0 end
         )::float8`
 
-  return readPage(
-    db,
-    pageOfRows({
-      limit,
-      rows: sql`
-        select ${bookJson} as body, json_build_array(b.sort_key, b.id) as key
-        from (
-          select *, ${order.key} as sort_key
-          from (select *, ${rank} as rank from ${books} where ${conditionsOf(filter)}) as matches
-          ${
-            after === null
-              ? sql``
-              : sql`where (${order.key}, id) ${order.descending ? sql`<` : sql`>`} (${after[0]}::${order.type}, ${after[1]}::uuid)`
-          }
-          order by ${order.key} ${direction}, id ${direction}
-          limit ${limit + 1}
-        ) as b
-        order by b.sort_key ${direction}, b.id ${direction}`,
-    }),
-  )
+  const rows = sql`
+    select *, ${order.key} as sort_key
+    from (select *, ${rank} as rank from ${books} where ${conditionsOf(filter)}) as matches
+    ${
+      after === null
+        ? sql``
+        : sql`where (${order.key}, id) ${order.descending ? sql`<` : sql`>`} (${after[0]}::${order.type}, ${after[1]}::uuid)`
+    }
+    order by ${order.key} ${direction}, id ${direction}
+    limit ${limit + 1}`
+  return { rows, order: sql`b.sort_key ${direction}, b.id ${direction}` }
 }
 
 function conditionsOf(filter: BookFilter): SQL {

@@ -6,6 +6,8 @@ import { IdParam, valid } from '../../input.ts'
 import { answerPage } from '../../page.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { etagOf, ifMatch, isNotModified } from '../../versions.ts'
+import { orBookAsFile, orPageAsFile } from '../exports/negotiate.ts'
+import { files } from '../exports/schema.ts'
 import { changeBook, createBook, getBook, getBookByIsbn, listBooks, removeBook } from './queries.ts'
 import { Book, BookChange, BookFilter, BookPage, IsbnParam, NewBook } from './schema.ts'
 
@@ -36,10 +38,12 @@ export const books = factory
     describeRoute({
       tag,
       summary: 'Search the catalogue',
-      responses: { 200: { description: 'A page of books', schema: BookPage } },
+      description: 'Accept also names the formats of `GET /v1/books/exports/{format}`, for the page.',
+      responses: { 200: { description: 'A page of books', schema: BookPage, or: files } },
     }),
     allow('GET /v1/books'),
     valid('query', BookFilter),
+    orPageAsFile(),
     async (c) => {
       const page = await listBooks(c.var.db, c.req.valid('query'))
       c.header('cache-control', REVALIDATE)
@@ -79,9 +83,16 @@ export const books = factory
   )
   .get(
     '/:id',
-    describeRoute({ tag, summary: 'A book', responses: oneBook, problems: ['book-not-found'] }),
+    describeRoute({
+      tag,
+      summary: 'A book',
+      description: 'Accept also names the formats of `GET /v1/books/{id}/exports/{format}`.',
+      responses: { ...oneBook, 200: { ...oneBook[200], or: files } },
+      problems: ['book-not-found'],
+    }),
     allow('GET /v1/books/:id'),
     valid('param', IdParam),
+    orBookAsFile(),
     async (c) => answerBook(c, await getBook(c.var.db, c.req.valid('param'))),
   )
   .patch(
