@@ -33,7 +33,7 @@ export type Answer<T = unknown> = { status: number; headers: Headers; body: T; t
 
 export async function read<T>(request: Request, response: Response): Promise<Answer<T>> {
   const text = await response.text()
-  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  const isJson = /[/+]json(;|$)/.test(response.headers.get('content-type') ?? '')
   const body = isJson && text !== '' ? JSON.parse(text) : null
   checkAgainstDocument(request, response, body)
   return { status: response.status, headers: response.headers, body, text }

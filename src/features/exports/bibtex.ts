@@ -19,6 +19,10 @@ const specials: Record<string, string> = {
 
 const escape = (text: string) => onOneLine(text).replaceAll(/[\\{}~^#$%&_]/g, (special) => specials[special] ?? '')
 
+/** What biblatex takes as it stands, where only braces and a backslash at the end would matter. */
+const verbatim = (text: string | undefined) =>
+  onOneLine(text ?? '').replaceAll(/[{}\\]/g, (sign) => encodeURIComponent(sign))
+
 const braced = (text: string | null) => (text === null ? '' : `{${escape(text)}}`)
 
 /** In braces of their own, names are neither divided at 'and' nor taken apart. */
@@ -53,10 +57,10 @@ const fieldsOf = (book: Book): [name: string, value: string][] => {
     ['language', text(book.language)],
     ['isbn', book.isbns.join(', ')],
     ['issn', text(identifier('issn'))],
-    ['doi', text(identifier('doi'))],
+    ['doi', verbatim(identifier('doi'))],
     ['keywords', text(book.subjects.join('; '))],
     ['abstract', text(book.description)],
-    ['url', text(book.links[0]?.url)],
+    ['url', verbatim(book.links[0]?.url)],
   ]
 }
 

@@ -50,7 +50,7 @@ const articles: Record<string, string> = {
 /** How many characters of the title are not sorted by. */
 export function nonfilingCharacters(title: string, language: string | null): number {
   const own = articles[language?.split('-')[0] ?? '']?.split(' ') ?? []
-  const [, article = '', space = ''] = /^([^\s'’]+|'t|[^\s'’]+['’])(\s*)\S/.exec(title) ?? []
+  const [, article = '', space = ''] = /^([^\s'’]+['’]|'t|[^\s'’]+)(\s*)\S/.exec(title) ?? []
   const isArticle = own.includes(article.toLowerCase().replace('’', "'"))
   return isArticle && (space !== '' || article.endsWith("'") || article.endsWith('’'))
     ? article.length + space.length

@@ -1,20 +1,25 @@
 import { readIsbn } from '../books/isbn.ts'
 import type { Book } from '../books/schema.ts'
+import { onOneLine } from './line.ts'
 import { isPlainLanguage, marcLanguage } from './languages.ts'
-import { asField, type DataField, datesOf, linkScripts, relators, saidBy, timeOf, yearText } from './marc.ts'
+import { asField, type DataField, datesOf, linkScripts, relators, saidBy, timeOf } from './marc.ts'
 import type { MarcDataField, MarcField, MarcRecord } from './schema.ts'
 
 /** The record with what the book says now. A field of the record stays, with all that is in it, while the book still says what
- *  it says; it goes when the book no longer does, and what no field says is written anew. What the catalogue has no field for
- *  is left alone. Punctuation, case and order of words do not count: catalogues write 'Austen, Jane, 1775-1817.' for what
- *  others call Jane Austen. */
+ *  scripts/import/marc.ts reads there; it goes when the book no longer does, and what no field says is written anew. What the
+ *  catalogue has no field for is left alone. Punctuation, case and order of words do not count: what stands in the catalogue
+ *  has been trimmed. */
 export function mergedMarc({ leader, fields }: MarcRecord, book: Book): MarcRecord {
   const controls = fields.flatMap(controlOf)
   const given = fields.flatMap(dataOf)
-  const merged = [...groups.flatMap((group) => group(given, book)), ...given.filter(({ tag }) => !grouped.test(tag))]
+  const fixed = controls.find(({ tag }) => tag === '008')?.text ?? ''
+  const merged = [
+    ...groups.flatMap((group) => group(given, book, fixed)),
+    ...given.filter(({ tag }) => !grouped.test(tag)),
+  ]
   return {
     leader: `${leader.slice(0, 5)}c${leader.slice(6)}`,
-    fields: [...controlsOf(controls, { book, given }), ...inOrder(linked(merged)).map(asField)],
+    fields: [...controlsOf(controls, { book, given }), ...linked(inOrder(given, merged)).map(asField)],
   }
 }
 
@@ -63,11 +68,10 @@ function isWithin(text: string, field: DataField, codes: string) {
 
 // Groups of fields
 
-/** All that the group of fields is when the book has been asked. */
-type Group = (given: DataField[], book: Book) => DataField[]
+/** All that the group of fields is when the book has been asked; `fixed`: field 008. */
+type Group = (given: DataField[], book: Book, fixed: string) => DataField[]
 
-/** For each thing the book says, the fields that say it, or else the field made of it; and the fields that the catalogue does
- *  not read. */
+/** For each thing the book says, the fields that say it, or else the field made of it; and the fields that are not read. */
 function kept<T>(
   fields: DataField[],
   things: T[],
@@ -77,7 +81,7 @@ function kept<T>(
     isRead = () => true,
   }: {
     says: (field: DataField, thing: T) => boolean
-    made: (thing: T, i: number) => DataField | undefined
+    made: DataField[]
     isRead?: (field: DataField) => boolean
   },
 ): DataField[] {
@@ -85,210 +89,237 @@ function kept<T>(
   const said = new Set(saying.flat())
   return [
     ...fields.filter((field) => said.has(field) || !isRead(field)),
-    ...things.flatMap((thing, i) => (saying[i]?.length === 0 ? (made(thing, i) ?? []) : [])),
+    ...made.filter((_, i) => saying[i]?.length === 0),
   ]
 }
 
 const NAMES = /^(100|110|111|700|710|711)$/
-const NAME_CODES = 'abcdgjnq'
 const SUBJECTS = /^(600|610|611|630|648|650|651|653|655)$/
-const SERIES = /^(440|490|800|810|811|830)$/
+const SERIES = /^(440|490|830)$/
 const PUBLICATION = /^(260|264)$/
+const NOTES = /^(500|505|520)$/
 
 /** The tags that a group answers for. */
-const grouped =
-  /^(010|020|022|024|035|041|100|110|111|245|250|260|264|440|490|520|600|610|611|630|648|650|651|653|655|700|710|711|800|810|811|830|856|880)$/
+const others = /^(010|020|022|024|035|041|245|250|856|880)$/
+const grouped = new RegExp([NAMES, SUBJECTS, SERIES, PUBLICATION, NOTES, others].map(({ source }) => source).join('|'))
 
 const those = (given: DataField[], form: RegExp) => given.filter(({ tag }) => form.test(tag))
 
 const isbns: Group = (given, book) =>
   kept(those(given, /^020$/), book.isbns, {
-    says: (field, isbn) => isbnIn(field) === isbn,
-    made: (_, i) => saidBy(book).isbns[i],
-    isRead: (field) => isbnIn(field) !== null,
+    says: (field, isbn) => isbnsIn(field).includes(isbn),
+    made: saidBy(book).isbns,
+    isRead: (field) => isbnsIn(field).length > 0,
   })
 
-/** $a may go on with what kind of book it is. */
-const isbnIn = (field: DataField) => readIsbn(/^[\dXx\s-]+/.exec(textOf(field, 'a').trim())?.[0].trim() ?? '')
+/** $a may go on with a binding or a price. */
+const isbnsIn = (field: DataField) =>
+  textsOf(field, 'a').flatMap((text) => readIsbn(/^(ISBN:?)?[\dXx\s-]+/i.exec(text.trim())?.[0].trim() ?? '') ?? [])
 
-/** Numbers are told apart by their digits, which systems pad and prefix. */
-const compact = (text: string) => fold(text).replaceAll(/[^\p{L}\p{N}]/gu, '')
-const oclc = (text: string) => text.replaceAll(/\D/g, '').replace(/^0+/, '')
+const identifiers: Group = (given, book) =>
+  kept(those(given, /^(010|022|024|035)$/), book.identifiers, {
+    says: (field, { scheme, value }) =>
+      schemeOf(field) === scheme &&
+      (scheme === 'oclc' ? digits : keyOf)(textOf(field, 'a')) === (scheme === 'oclc' ? digits : keyOf)(value),
+    made: saidBy(book).identifiers,
+    isRead: (field) => schemeOf(field) !== null,
+  })
 
-/** 010, ISSN, DOI and OCLC numbers have a scheme of ours; other numbers are left alone. */
-const isOfScheme = (field: DataField) =>
-  textOf(field, 'a') !== '' &&
-  (/^(010|022)$/.test(field.tag) ||
-    (field.tag === '024' && textOf(field, '2').toLowerCase() === 'doi') ||
-    (field.tag === '035' && /^\(OCoLC\)/i.test(textOf(field, 'a'))))
+/** Numbers of WorldCat are padded and prefixed. */
+const digits = (text: string) => text.replaceAll(/\D/g, '').replace(/^0+/, '')
 
-const identifiers: Group = (given, book) => {
-  const fields = those(given, /^(010|022|024|035)$/)
-  const schemeOf = { '010': 'lccn', '022': 'issn', '024': 'doi', '035': 'oclc' } as Record<string, string>
-  const saysIt = (field: DataField, { scheme, value }: Book['identifiers'][number]) =>
-    isOfScheme(field)
-      ? schemeOf[field.tag] === scheme &&
-        (scheme === 'oclc' ? oclc(textOf(field, 'a')) === oclc(value) : compact(textOf(field, 'a')) === compact(value))
-      : compact(textOf(field, 'a')).endsWith(compact(value))
-  const made = saidBy(book).identifiers
-  const written = kept(fields, book.identifiers, { says: saysIt, made: (_, i) => made[i], isRead: isOfScheme })
-  const others = fields.filter((field) => !isOfScheme(field))
-  // A number of another system that a field of the record has already.
-  const isThere = (field: DataField) => {
-    const at = made.indexOf(field)
-    const identifier = book.identifiers[at]
-    return identifier !== undefined && others.some((other) => saysIt(other, identifier))
-  }
-  return written.filter((field) => !isThere(field))
+const isOclc = (field: DataField) => /^\(OCoLC\)/i.test(textOf(field, 'a').trim())
+
+function schemeOf(field: DataField): string | null {
+  if (textOf(field, 'a') === '') return null
+  if (field.tag === '010') return 'lccn'
+  if (field.tag === '022') return 'issn'
+  if (field.tag === '035') return isOclc(field) ? 'oclc' : 'other'
+  return field.field.ind1 === '7' && textsOf(field, '2').includes('doi') ? 'doi' : null
 }
 
-/** The languages stay while the first of them is the book's. */
-const languages: Group = (given, book) => {
-  const fields = those(given, /^041$/)
-  if (!isPlainLanguage(book.language)) {
-    const made = saidBy(book).languages
-    return fields.some((field) => textsOf(field, 'a').includes(book.language ?? '')) ? fields : made
-  }
-  const code = marcLanguage(book.language)
-  return fields.some((field) => textOf(field, 'a').trim().slice(0, 3) === code) ? fields : []
-}
-
-/** What a field says of the role, as we call it. */
-function rolesIn(field: DataField): string[] {
-  const codes = new Set(textsOf(field, '4').map((text) => text.trim().slice(-3).toLowerCase()))
-  const terms = new Set([...textsOf(field, 'e'), ...textsOf(field, 'j')].map((text) => keyOf(text)))
-  return Object.entries(relators)
-    .filter(([role, code]) => codes.has(code) || terms.has(role) || terms.has(code))
-    .map(([role]) => role)
-}
-
-/** Whoever wrote or helped needs no relator; an editor who has none was made one by staff. */
-const isAnyRole = (role: string) => role === 'author' || role === 'contributor'
-
-const names: Group = (given, book) => {
-  // A work that the book has something to do with is no contributor.
-  const isRead = (field: DataField) => textOf(field, 't') === '' && field.field.ind2 !== '2'
-  const says = (field: DataField, { name, role }: Book['contributors'][number]) => {
-    if (!isWithin(name, field, NAME_CODES)) return false
-    const roles = rolesIn(field)
-    const isSilent = textOf(field, '4e') === ''
-    return roles.includes(role) || (isAnyRole(role) && (isSilent || roles.length === 0))
-  }
-  const hasMain = book.contributors.some((contributor) =>
-    given.some((field) => field.tag.startsWith('1') && says(field, contributor)),
+/** The record's first language, as a code of MARC. */
+function languageIn(given: DataField[], fixed: string): string {
+  const codes = those(given, /^041$/).flatMap((field) => textsOf(field, 'a').map((text) => text.trim().slice(0, 3)))
+  return (
+    [...codes, fixed.slice(35, 38)].find((code) => /^[a-z]{3}$/.test(code) && !/^(mul|und|zxx)$/.test(code)) ?? 'und'
   )
-  const made = saidBy(book).names
-  return kept(those(given, NAMES), book.contributors, {
-    says,
-    made: (_, i) => {
-      const field = made[i]
-      return field && hasMain ? { ...field, tag: '700' } : field
-    },
-    isRead,
+}
+
+const languages: Group = (given, book, fixed) => {
+  const isSaid = languageIn(given, fixed) === marcLanguage(book.language)
+  const fields = isSaid ? those(given, /^041$/) : []
+  const isWhole =
+    isPlainLanguage(book.language) || fields.some((field) => textsOf(field, 'a').includes(book.language ?? ''))
+  return isWhole ? fields : [...fields, ...saidBy(book).languages]
+}
+
+const synonyms: Record<string, string> = {
+  ...{ art: 'illustrator', artist: 'illustrator', dub: 'author', ed: 'editor', tr: 'translator', comp: 'compiler' },
+  ...Object.fromEntries(
+    Object.entries(relators).flatMap(([role, code]) => [
+      [role, role],
+      [code, role],
+    ]),
+  ),
+}
+
+/** The roles that a field says, or that it has without saying so. */
+function rolesIn(field: DataField): string[] {
+  const codes = textsOf(field, '4').map((text) => text.trim().toLowerCase().split('/').at(-1) ?? '')
+  const given = [...codes, ...textsOf(field, 'e').map(keyOf)]
+  if (given.length === 0) return [field.tag.startsWith('1') ? 'author' : 'contributor']
+  const known = given.flatMap((term) => synonyms[term] ?? [])
+  return known.length === 0 ? ['contributor'] : known
+}
+
+/** Who has another role now keeps the field, with all that it says of the name. */
+const names: Group = (given, book) => {
+  // A name with a title is of another work.
+  const isRead = (field: DataField) => textOf(field, 't') === ''
+  const says = (field: DataField, { name }: Book['contributors'][number]) => isWithin(name, field, 'abcdgjnq')
+  const fields = those(given, NAMES)
+  const read = fields.filter(isRead)
+  const hasMain = read.some((field) => field.tag.startsWith('1') && book.contributors.some((its) => says(field, its)))
+  const made = saidBy(book).names.map((field) => (hasMain ? { ...field, tag: '700' } : field))
+  return kept(fields, book.contributors, { says, made, isRead }).map((field) => {
+    if (!read.includes(field)) return field
+    const wanted = book.contributors.filter((its) => says(field, its))
+    const isSaid = wanted.some(({ name, role }) =>
+      read.some((its) => isWithin(name, its, 'abcdgjnq') && rolesIn(its).includes(role)),
+    )
+    return isSaid
+      ? field
+      : withRoles(
+          field,
+          wanted.map(({ role }) => role),
+        )
   })
 }
+
+const withRoles = ({ tag, field }: DataField, roles: string[]): DataField => ({
+  tag,
+  field: {
+    ...field,
+    subfields: [
+      ...field.subfields.filter((subfield) => !('e' in subfield) && !('4' in subfield)),
+      ...roles.flatMap((role) => (relators[role] === undefined ? [] : [{ 4: relators[role] }])),
+    ],
+  },
+})
 
 /** Only $a, $b and their punctuation are changed: who is responsible stays as it stands on the title page. */
 const title: Group = (given, book) => {
   const [field] = those(given, /^245$/)
   const made = saidBy(book).title
   if (field === undefined) return [made]
-  const own = [book.title, book.subtitle ?? ''].join(' ')
-  if (['ab', 'abnp', 'a', 'anp', 'abknp'].some((codes) => isSame(own, textOf(field, codes)))) return [field]
+  if (isSame([book.title, book.subtitle ?? ''].join(' '), textOf(field, 'abnp'))) return [field]
   const stays = field.field.subfields.filter((subfield) => !['a', 'b', 'n', 'p', 'k'].some((code) => code in subfield))
-  const responsibility = stays.some((subfield) => 'c' in subfield)
+  const hasSlash = stays.some((subfield) => 'c' in subfield)
   const parts = made.field.subfields.filter((subfield) => !('c' in subfield))
-  const link = stays.filter((subfield) => '6' in subfield)
-  const plain = parts.map((subfield) => (responsibility ? subfield : withoutSlash(subfield)))
-  const rest = stays.filter((subfield) => !('6' in subfield))
-  const ind2 = made.field.ind2
-  return [{ tag: '245', field: { ind1: field.field.ind1, ind2, subfields: [...link, ...plain, ...rest] } }]
+  return [
+    {
+      tag: '245',
+      field: {
+        ind1: field.field.ind1,
+        ind2: made.field.ind2,
+        subfields: [
+          ...stays.filter((subfield) => '6' in subfield),
+          ...(hasSlash ? parts : parts.map(withoutSlash)),
+          ...stays.filter((subfield) => !('6' in subfield)),
+        ],
+      },
+    },
+  ]
 }
 
 const withoutSlash = (subfield: Record<string, string>) =>
   Object.fromEntries(Object.entries(subfield).map(([code, text]) => [code, text.replace(/ \/$/, '')]))
 
-const edition: Group = (given, book) =>
-  kept(those(given, /^250$/), book.edition === null ? [] : [book.edition], {
-    says: (field, text) => isSame(text, textOf(field, 'ab')) || isSame(text, textOf(field, 'a')),
-    made: () => saidBy(book).edition[0],
-  })
+const edition: Group = (given, book) => {
+  const fields = those(given, /^250$/)
+  return isSame(book.edition ?? '', fields[0] ? textOf(fields[0], 'ab') : '') ? fields : saidBy(book).edition
+}
+
+const published = (given: DataField[]) => {
+  const fields = those(given, PUBLICATION)
+  const own = fields.filter(({ tag, field }) => tag === '260' || field.ind2 === '1')
+  return own.length > 0 ? own : fields
+}
+
+/** The year that the record says, in its text or else in field 008. */
+function yearIn(given: DataField[], fixed: string): number | null {
+  const texts = [...published(given).flatMap((field) => textsOf(field, 'c')), fixed.slice(7, 11)]
+  const [year] = texts.flatMap((text) => /(?<![0-9])[0-9]{4}(?![0-9])/.exec(text) ?? [])
+  return year === undefined || year === '9999' ? null : Number(year)
+}
 
 /** Places and what else is in the field stay. */
-const publication: Group = (given, book) => {
+const publication: Group = (given, book, fixed) => {
   const fields = those(given, PUBLICATION)
   const [made] = saidBy(book).publication
-  const texts = (code: string) => fields.flatMap((field) => [textOf(field, code), ...textsOf(field, code)])
-  const { publisher, publishedYear: year } = book
-  const isPublisher =
-    publisher === null ? texts('b').join('') === '' : texts('b').some((text) => isSame(text, publisher))
-  const isYear = year === null || texts('c').some((text) => text.includes(yearText(year)))
-  if (fields.length > 0 && isPublisher && isYear) return fields
-  const at = Math.max(
-    0,
-    fields.findIndex((field) => field.tag === '260' || field.field.ind2 === '1'),
-  )
-  const field = fields[at]
+  const own = published(given)
+  const publisher = own.flatMap((field) => textsOf(field, 'b')).find((text) => text.trim() !== '') ?? ''
+  if (isSame(book.publisher ?? '', publisher) && yearIn(given, fixed) === book.publishedYear) return fields
+  const [field] = own
   if (field === undefined) return made ? [made] : []
-  const places = field.field.subfields.filter((subfield) => !('b' in subfield) && !('c' in subfield))
-  const subfields = [...places, ...(made?.field.subfields ?? [])]
-  // Of copyrights and printings the catalogue says nothing.
-  return subfields.length === 0
-    ? fields.toSpliced(at, 1)
-    : fields.with(at, { ...field, field: { ...field.field, subfields } })
+  const stays = field.field.subfields.filter((subfield) => !('b' in subfield) && !('c' in subfield))
+  const subfields = [...stays, ...(made?.field.subfields ?? [])]
+  const changed = { tag: field.tag, field: { ...field.field, subfields } }
+  // The others of its kind would say something else again.
+  return [...(subfields.length === 0 ? [] : [changed]), ...fields.filter((its) => !own.includes(its))]
 }
 
+/** 490 and 830 name the same series, and one of them its number. */
 const series: Group = (given, book) => {
-  const made = saidBy(book).series
-  return kept(those(given, SERIES), book.series, {
-    says: (field, { name, number }) =>
-      (isSame(name, textOf(field, 'a')) || isSame(name, textOf(field, 'anp')) || isWithin(name, field, 'abdnpt')) &&
-      (number === null ? textOf(field, 'v') === '' : isSame(number, textOf(field, 'v'))),
-    made: (_, i) => made[i],
+  const fields = those(given, SERIES)
+  const isOf = (field: DataField, name: string) => isSame(name, textOf(field, 'anp'))
+  return kept(fields, book.series, {
+    says: (field, { name, number }) => {
+      const own = textOf(field, 'v')
+      if (!isOf(field, name)) return false
+      if (number === null || own !== '') return isSame(number ?? '', own)
+      return fields.some((other) => isOf(other, name) && isSame(number, textOf(other, 'v')))
+    },
+    made: saidBy(book).series,
   })
 }
 
-/** All of them together are the description, or one of them is. */
+/** The longest that a description can be: what came in was cut there. */
+const isCut = (description: string) => description.length > 9_900
+
+/** A summary, contents and notes are a line each of the description. What is new of it is a summary. */
 const description: Group = (given, book) => {
-  const fields = those(given, /^520$/)
+  const fields = those(given, NOTES)
   const text = book.description ?? ''
-  const isSaid =
-    fields.some((field) => isSame(text, textOf(field, 'a')) || isSame(text, textOf(field, 'ab'))) ||
-    isSame(text, fields.map((field) => textOf(field, 'a')).join(' ')) ||
-    isSame(text, fields.map((field) => textOf(field, 'ab')).join(' '))
-  return isSaid ? fields : saidBy(book).description
+  const whole = [...fields].map((field) => textOf(field, 'abtgr'))
+  const said = text.split('\n').filter((its) => its.trim() !== '')
+  const isSaid = (note: string) =>
+    said.some((its) => isSame(its, note)) ||
+    (isCut(text) && onOneLine(note).startsWith(onOneLine(said.at(-1) ?? '').slice(0, -1)))
+  const stays = fields.filter((_, i) => isSaid(whole[i] ?? ''))
+  const written = new Set(stays.map((field) => keyOf(textOf(field, 'abtgr'))))
+  const rest = said.filter(
+    (its, i) => !written.has(keyOf(its)) && !(isCut(text) && i === said.length - 1 && stays.length > 0),
+  )
+  return [...stays, ...saidBy({ ...book, description: rest.length === 0 ? null : rest.join('\n') }).description]
 }
 
-/** What the tag always has for subjects; the others only where one of their fields is a subject of the book. */
-const subjects: Group = (given, book) => {
-  const fields = those(given, SUBJECTS)
-  const says = (field: DataField, subject: string) =>
-    ['a', 'avxyz', 'abcdfghklmnopqrstvxyz'].some((codes) => isSame(subject, textOf(field, codes)))
-  const read = new Set([
-    '650',
-    '653',
-    ...fields.filter((field) => book.subjects.some((subject) => says(field, subject))).map(({ tag }) => tag),
-  ])
-  const made = saidBy(book).subjects
-  // A field 653 may hold several.
-  const saysOne = (field: DataField, subject: string) =>
-    says(field, subject) || (field.tag === '653' && textsOf(field, 'a').some((text) => isSame(text, subject)))
-  return kept(fields, book.subjects, { says: saysOne, made: (_, i) => made[i], isRead: ({ tag }) => read.has(tag) })
-}
-
-/** Links to something else than the book, of which the second indicator tells, are left alone. */
-const links: Group = (given, book) => {
-  const made = saidBy(book).links
-  return kept(those(given, /^856$/), book.links, {
-    says: (field, { url, label }) =>
-      textsOf(field, 'u').some((text) => text.trim() === url) &&
-      (label === null
-        ? textOf(field, 'y') === ''
-        : ['y', '3', 'z', 'y3', 'y3z'].some((codes) => isSame(label, textOf(field, codes)))),
-    made: (_, i) => made[i],
-    isRead: (field) => field.field.ind2 !== '2' && /^https?:/i.test(textOf(field, 'u').trim()),
+const subjects: Group = (given, book) =>
+  kept(those(given, SUBJECTS), book.subjects, {
+    says: (field, subject) => isSame(subject, textOf(field, 'abcdqtvxyz')),
+    made: saidBy(book).subjects,
   })
-}
+
+const links: Group = (given, book) =>
+  kept(those(given, /^856$/), book.links, {
+    says: (field, { url, label }) => {
+      const own = ['y', '3', 'z'].map((code) => textOf(field, code)).find((text) => text !== '') ?? ''
+      return textsOf(field, 'u').some((text) => text.trim() === url) && isSame(label ?? '', own)
+    },
+    made: saidBy(book).links,
+    isRead: (field) => textsOf(field, 'u').some((text) => /^https?:/i.test(text.trim())),
+  })
 
 /** The other script of the title and of names; of other fields it stays with them. */
 const originalScript: Group = (given, book) => {
@@ -303,7 +334,7 @@ const originalScript: Group = (given, book) => {
       ...saidBy(book),
       scriptTitle: own !== null && titles.some((field) => isTitle(field, own)) ? null : own,
       scriptNames: (script?.contributors ?? [])
-        .filter((name) => !people.some((field) => isWithin(name, field, NAME_CODES)))
+        .filter((name) => !people.some((field) => isWithin(name, field, 'abcdgjnq')))
         .map((name) => ({ name, of: null })),
     },
     1 + Math.max(0, ...fields.map((field) => Number(/-(\d\d)/.exec(textOf(field, '6'))?.[1] ?? 0))),
@@ -311,7 +342,7 @@ const originalScript: Group = (given, book) => {
   return [
     ...fields.filter((field) => !titles.includes(field) && !people.includes(field)),
     ...titles.filter((field) => own !== null && isTitle(field, own)),
-    ...people.filter((field) => script?.contributors.some((name) => isWithin(name, field, NAME_CODES))),
+    ...people.filter((field) => script?.contributors.some((name) => isWithin(name, field, 'abcdgjnq'))),
     ...made.map(unlinked),
   ]
 }
@@ -362,10 +393,15 @@ function linked(fields: DataField[]): DataField[] {
   })
 }
 
-/** By the hundred, as records are read; within it as they stood. */
-function inOrder(fields: DataField[]): DataField[] {
-  const placeOf = ({ tag }: DataField) => (/^[01]/.test(tag) ? tag : tag.slice(0, 1))
-  return fields.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : placeOf(a) > placeOf(b) ? 1 : 0))
+/** As they stood, and what is new behind its like. */
+function inOrder(given: DataField[], merged: DataField[]): DataField[] {
+  const all = new Set(merged)
+  const stood = new Set(given)
+  const fields = given.filter((field) => all.has(field))
+  for (const field of merged.filter((its) => !stood.has(its))) {
+    fields.splice(fields.findLastIndex(({ tag }) => tag <= field.tag) + 1, 0, field)
+  }
+  return fields
 }
 
 // Control fields
@@ -381,15 +417,8 @@ function controlsOf(controls: Control[], { book, given }: { book: Book; given: D
 
 function fixedData(text: string, { book, given }: { book: Book; given: DataField[] }): string {
   const own = text.padEnd(40).slice(0, 40)
-  const { publishedYear: year } = book
-  const dates = [own.slice(7, 11), own.slice(11, 15)]
-  const inText = those(given, PUBLICATION).map((field) => textOf(field, 'c'))
-  const isSaid =
-    year !== null &&
-    (dates.includes(String(year).padStart(4, '0')) || inText.some((its) => its.includes(yearText(year))))
-  const isSilent = year === null && dates.every((date) => !/^\d{4}$/.test(date))
+  const dates = yearIn(given, own) === book.publishedYear ? own.slice(6, 15) : datesOf(book.publishedYear)
   const code = marcLanguage(book.language)
-  const isNone = book.language === null && /^(mul|zxx|und|[^a-z]{3})$/.test(own.slice(35, 38))
-  const language = isNone ? own.slice(35, 38) : code
-  return `${own.slice(0, 6)}${isSaid || isSilent ? own.slice(6, 15) : datesOf(year)}${own.slice(15, 35)}${language}${own.slice(38)}`
+  const language = languageIn(given, own) === code ? own.slice(35, 38) : code
+  return `${own.slice(0, 6)}${dates}${own.slice(15, 35)}${language}${own.slice(38)}`
 }

@@ -137,6 +137,8 @@ function identifierField({ scheme, value }: Book['identifiers'][number]): DataFi
   if (scheme === 'issn') return dataField('022', '  ', ['a', value])
   if (scheme === 'doi') return dataField('024', '7 ', ['a', value], ['2', 'doi'])
   const system = { oclc: 'OCoLC', ol: 'OpenLibrary', goodreads: 'Goodreads' }[scheme]
+  // '(DE-588)123': the number of a system that says which.
+  if (system === undefined && /^\([^()]+\)./.test(value)) return dataField('035', '  ', ['a', value])
   return system === undefined
     ? dataField('024', '8 ', ['a', value])
     : dataField('035', '  ', ['a', `(${system})${value}`])
@@ -167,7 +169,7 @@ function directly(text: string) {
   return 'literal' in name ? text : `${name.given} ${name.family}`
 }
 
-export const yearText = (year: number) => (year < 0 ? `${-year} B.C.` : String(year))
+const yearText = (year: number) => (year < 0 ? `${-year} B.C.` : String(year))
 
 function publicationOf({ publisher, publishedYear }: Book): DataField[] {
   if (publisher === null && publishedYear === null) return []

@@ -19,7 +19,7 @@ const tagsOf = (book: Book): [tag: string, value: string | number | null][] => [
   ]),
   ['LA', book.language],
   ...book.isbns.map((isbn): [string, string] => ['SN', isbn]),
-  ...book.identifiers.filter(({ scheme }) => scheme === 'doi').map(({ value }): [string, string] => ['DO', value]),
+  ['DO', book.identifiers.find(({ scheme }) => scheme === 'doi')?.value ?? null],
   ...book.subjects.map((subject): [string, string] => ['KW', subject]),
   ['AB', book.description],
   ...book.links.map(({ url }): [string, string] => ['UR', url]),
