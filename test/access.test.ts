@@ -115,8 +115,10 @@ const open: Record<string, Ask> = {
   'POST /v1/sessions': { body: {} },
   'POST /v1/sessions/refresh': { body: {} },
   'GET /v1/books': {},
+  'GET /v1/books/exports/:format': {},
   'GET /v1/books/isbn/:isbn': {},
   'GET /v1/books/:id': {},
+  'GET /v1/books/:id/exports/:format': {},
   'GET /v1/library': {},
   'GET /v1/library/days': {},
 }

@@ -61,8 +61,8 @@ const readable = {
 const ofTheAnswer: Record<string, RegExp> = {
   'x-request-id': /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   'content-type':
-    /^(application\/(problem\+)?json|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
-  'content-disposition': /^attachment; filename="[a-z.-]+"$/,
+    /^(application\/(problem\+)?json|text\/csv; charset=utf-8|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
+  'content-disposition': /^attachment; filename="[a-z0-9.-]+"$/,
   allow: /^[A-Z]+(, [A-Z]+)*$/,
   etag: /^"[^"]+"$/,
   link: /^<\/v1\/[^>]*>; rel="next"$/,
@@ -100,6 +100,10 @@ const stored: Record<string, string> = {
   'GET /v1/books/isbn/:isbn': 'public, no-cache',
 }
 
+/** What depends on what the client accepts. */
+const negotiated = new Set(['GET /v1/books', 'GET /v1/books/:id'])
+const NEGOTIATED = 'Accept, Origin'
+
 const policies: Record<string, string> = { 'GET /docs': DOCS_LOADED }
 
 /** As a good answer of the route; a refusal is never stored, and loads nothing. */
@@ -109,6 +113,7 @@ const expectedOf = (route: string, status: number) =>
       ? {
           'cache-control': stored[route] ?? everywhere['cache-control'],
           'content-security-policy': policies[route] ?? NOTHING_LOADED,
+          vary: negotiated.has(route) ? NEGOTIATED : everywhere.vary,
         }
       : {},
   )
@@ -165,6 +170,7 @@ const refusals: [status: number, problem: string, make: () => Promise<Answer>][]
   [404, 'not-found', () => send('/v1/books/not-an-id')],
   [404, 'not-found', () => send('/.well-known/security.txt', {}, withEnvironment({ SECURITY_EXPIRES: undefined }))],
   [404, 'book-not-found', () => send(`/v1/books/${SOME_ID}`)],
+  [406, 'not-acceptable', () => send('/v1/books', { headers: { accept: 'image/png' } })],
   [405, 'method-not-allowed', () => send('/healthz', { method: 'DELETE' })],
   [
     409,
@@ -199,7 +205,7 @@ describe('every refusal', () => {
   test.each(refusals)('%i %s has these headers, and is not stored (%#)', async (status, problem, make) => {
     const answer = await make()
     expect([answer.status, problemOf(answer)], answer.text).toEqual([status, problem])
-    expect(headersOf(answer)).toEqual(expected())
+    expect(headersOf(answer)).toEqual(expected(status === 406 ? { vary: NEGOTIATED } : {}))
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
     expect(answer.body).toMatchObject({ status, instance: answer.headers.get('x-request-id') })
     expect(answer.headers.has('retry-after')).toBe(status === 503)
@@ -215,7 +221,7 @@ describe('what has no body', () => {
     const etag = book.headers.get('etag') ?? ''
     const same = await ask('GET', `/v1/books/${id}`, { headers: { 'if-none-match': etag } })
     expect([same.status, same.text, same.headers.get('etag')]).toEqual([304, '', etag])
-    expect(headersOf(same)).toEqual(expected({ 'cache-control': 'public, no-cache' }))
+    expect(headersOf(same)).toEqual(expected({ 'cache-control': 'public, no-cache', vary: NEGOTIATED }))
   })
 
   test('204 has these headers', async () => {

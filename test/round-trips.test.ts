@@ -285,6 +285,20 @@ const calls: Record<string, Call> = {
     trips: 1,
     call: async (s) => () => ask('POST', '/v1/books', { token: s.staff.token, body: { title: 'x' } }),
   },
+  // Of a search within one page; for more, see below.
+  'GET /v1/books/exports/:format': {
+    status: 200,
+    trips: 1,
+    call: async () => () => ask('GET', '/v1/books/exports/csv?limit=50'),
+  },
+  'GET /v1/books/:id/exports/:format': {
+    status: 200,
+    trips: 1,
+    call: async () => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}/exports/mrc`)
+    },
+  },
   'GET /v1/books/isbn/:isbn': {
     status: 404,
     trips: 1,
@@ -658,6 +672,17 @@ test.each(Object.entries(calls))('%s costs what the table says', async (_, { sta
   const answer = await counted()
   expect(answer.status, answer.text).toBe(status)
   expect(trips).toBe(expected)
+})
+
+test('a search as a file costs one for each fifty books, as a page of the list one', async () => {
+  const subject = `S${unique()}`
+  await database`insert into books (title, subjects) select 'x', array[${subject}] from generate_series(1, 101)`
+  trips = 0
+  await ask('GET', `/v1/books/exports/ris?subject=${subject}`)
+  expect(trips).toBe(3)
+  trips = 0
+  await ask('GET', `/v1/books?subject=${subject}&limit=100`, { headers: { accept: 'application/marc' } })
+  expect(trips).toBe(1)
 })
 
 test('what is refused at the door costs nothing', async () => {

@@ -325,6 +325,14 @@ const needs: Need[] = [
     grants: ['delete on second_factors'],
   },
   {
+    act: 'handing out a book as MARC',
+    prepare: async (library) => {
+      const { id } = await library.aBook()
+      return () => succeeds(library.ask('GET', `/v1/books/${id}/exports/mrc`))
+    },
+    grants: ['select on marc_records'],
+  },
+  {
     act: 'making a key',
     prepare: async (library) =>
       asPatron(library, await library.aNewcomer(), 'POST', '/v1/users/me/keys', { name: 'a test', scopes: ['read'] }),

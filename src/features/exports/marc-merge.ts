@@ -215,8 +215,9 @@ const title: Group = (given, book) => {
   if (field === undefined) return [made]
   if (isSame([book.title, book.subtitle ?? ''].join(' '), textOf(field, 'abnp'))) return [field]
   const stays = field.field.subfields.filter((subfield) => !['a', 'b', 'n', 'p', 'k'].some((code) => code in subfield))
+  const parts = made.field.subfields.filter((subfield) => !('c' in subfield)).map(withoutSlash)
+  const last = parts.length - 1
   const hasSlash = stays.some((subfield) => 'c' in subfield)
-  const parts = made.field.subfields.filter((subfield) => !('c' in subfield))
   return [
     {
       tag: '245',
@@ -225,7 +226,7 @@ const title: Group = (given, book) => {
         ind2: made.field.ind2,
         subfields: [
           ...stays.filter((subfield) => '6' in subfield),
-          ...(hasSlash ? parts : parts.map(withoutSlash)),
+          ...parts.map((part, i) => (hasSlash && i === last ? changed(part, (text) => `${text} /`) : part)),
           ...stays.filter((subfield) => !('6' in subfield)),
         ],
       },
@@ -233,8 +234,10 @@ const title: Group = (given, book) => {
   ]
 }
 
-const withoutSlash = (subfield: Record<string, string>) =>
-  Object.fromEntries(Object.entries(subfield).map(([code, text]) => [code, text.replace(/ \/$/, '')]))
+const changed = (subfield: Record<string, string>, change: (text: string) => string) =>
+  Object.fromEntries(Object.entries(subfield).map(([code, text]) => [code, change(text)]))
+
+const withoutSlash = (subfield: Record<string, string>) => changed(subfield, (text) => text.replace(/ \/$/, ''))
 
 const edition: Group = (given, book) => {
   const fields = those(given, /^250$/)
@@ -265,9 +268,9 @@ const publication: Group = (given, book, fixed) => {
   if (field === undefined) return made ? [made] : []
   const stays = field.field.subfields.filter((subfield) => !('b' in subfield) && !('c' in subfield))
   const subfields = [...stays, ...(made?.field.subfields ?? [])]
-  const changed = { tag: field.tag, field: { ...field.field, subfields } }
+  const rewritten = { tag: field.tag, field: { ...field.field, subfields } }
   // The others of its kind would say something else again.
-  return [...(subfields.length === 0 ? [] : [changed]), ...fields.filter((its) => !own.includes(its))]
+  return [...(subfields.length === 0 ? [] : [rewritten]), ...fields.filter((its) => !own.includes(its))]
 }
 
 /** 490 and 830 name the same series, and one of them its number. */

@@ -32,7 +32,9 @@ const offered = ['application/json', ...Object.values(mediaTypes)]
 
 /** The format that the client would rather have than the others, or null for JSON. Throws 'not-acceptable'. */
 function negotiate(c: Context): ExportFormat | null {
-  const [best] = new Negotiator({ headers: { accept: c.req.header('accept')?.slice(0, 1_024) } }).mediaTypes(offered)
+  // An empty header says nothing, as a missing one does.
+  const accept = c.req.header('accept')?.slice(0, 1_024) || undefined
+  const [best] = new Negotiator({ headers: { accept } }).mediaTypes(offered)
   if (best === undefined) {
     throw problem('not-acceptable', { detail: `There is: ${offered.join(', ')}.`, headers: { vary: 'Accept' } })
   }
