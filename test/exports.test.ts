@@ -175,7 +175,7 @@ describe('a search as a file', () => {
     const rest = (async () => {
       while (!(await reader.read()).done);
     })()
-    await expect(rest).rejects.toThrow()
+    await expect(rest).rejects.toThrow('database-unavailable')
     const lines = logged.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>)
     expect(lines).toContainEqual(expect.objectContaining({ event: 'export.broken', problem: 'database-unavailable' }))
   })

@@ -1,5 +1,7 @@
 import { plugins } from '@citation-js/core'
+// oxlint-disable-next-line import/no-unassigned-import -- a plugin adds itself
 import '@citation-js/plugin-bibtex'
+// oxlint-disable-next-line import/no-unassigned-import -- a plugin adds itself
 import '@citation-js/plugin-ris'
 import { ISO2709, MARCXML } from '@natlibfi/marc-record-serializers'
 import { parse as parseCsv } from 'csv-parse/sync'
@@ -33,7 +35,10 @@ const write = (format: ExportFormat, book: Book, marc: MarcRecord | null = null)
 
 /** Hostile to one format or another, or just text. */
 const signs = [
-  ...'\\{}~^#$%&_"\'<>=+-@;,:/|()[] \u200f',
+  ...Array.from('\\{}~^#$%&_"\'`<>=+-@;,:/|()[] \u200f'),
+  '--',
+  "''",
+  '``',
   ' and ',
   'AU  - ',
   'ER  - ',
@@ -138,7 +143,7 @@ function readIso2709(bytes: Uint8Array): { leader: string; fields: [tag: string,
     next = start + length
     expect(bytes[base + next - 1]).toBe(0x1e)
     const field = decode(base + start, base + next - 1)
-    expect(field).not.toMatch(/[\u001d\u001e]/)
+    expect(['\u001d', '\u001e'].filter((divider) => field.includes(divider))).toEqual([])
     return [entry.slice(0, 3), field]
   })
   expect(base + next + 1).toBe(bytes.length)
@@ -179,8 +184,8 @@ const lenient = { strict: false, fields: false, subfields: false, subfieldValues
 describe('any book that the API accepts comes out well formed, and is read back, in', () => {
   const always = (check: (book: Book) => void | Promise<void>) =>
     fc.assert(
-      fc.asyncProperty(anyBook, async (book) => void (await check(book))),
-      { numRuns: 60 },
+      fc.asyncProperty(anyBook, async (book) => check(book)),
+      { numRuns: 100 },
     )
 
   test('ISO 2709', () =>
@@ -250,9 +255,13 @@ describe('any book that the API accepts comes out well formed, and is read back,
       expect(others).toEqual([])
       expect(item?.['title']).toBe([book.title, book.subtitle ?? []].flat().map(onOneLine).join(': '))
       expect(item?.['author'] ?? []).toEqual(
-        namesOf(book, 'author').map((name) => {
-          const parts = nameOf(name)
-          return 'literal' in parts ? { family: name } : parts
+        namesOf(book, 'author').map((text) => {
+          // The parser makes each space in a name a plain one.
+          const parts = nameOf(text)
+          const plain = (part: string) => part.replaceAll(/\s+/g, ' ').trim()
+          return 'literal' in parts
+            ? { family: plain(text) }
+            : { family: plain(parts.family), given: plain(parts.given) }
         }),
       )
       expect(item?.['ISBN']).toBe(book.isbns.length === 0 ? undefined : book.isbns.join(', '))
@@ -419,8 +428,8 @@ describe('a record made of a book', () => {
     })
     const { fields } = readIso2709(encode(write('mrc', book)))
     const count = (tag: string) => fields.filter((field) => field[0] === tag).length
-    expect(fields.find(([tag]) => tag === '500')?.[1]).toMatch(
-      /^ {2}\u001faFields that ISO 2709 has no room for: \d+\. The whole record: https:\/\/library\.test\/v1\/books\/[0-9a-f-]{36}\/exports\/xml$/,
+    expect(fields.find(([tag]) => tag === '500')?.[1].slice(4)).toMatch(
+      /^Fields that ISO 2709 has no room for: \d+\. The whole record: https:\/\/library\.test\/v1\/books\/[0-9a-f-]{36}\/exports\/xml$/,
     )
     expect([count('245'), count('020'), count('700'), count('520')]).toEqual([1, 1, 100, 0])
     const whole = write('xml', book)

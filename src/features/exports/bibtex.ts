@@ -17,7 +17,13 @@ const specials: Record<string, string> = {
   _: '\\_',
 }
 
-const escape = (text: string) => onOneLine(text).replaceAll(/[\\{}~^#$%&_]/g, (special) => specials[special] ?? '')
+/** Two of these in a row are another sign in TeX: -- a dash, '' a quotation mark. */
+const LIGATURE = /(?<=[-'`,<>?!])(?=[-'`,<>])/g
+
+const escape = (text: string) =>
+  onOneLine(text)
+    .replaceAll(/[\\{}~^#$%&_]/g, (special) => specials[special] ?? '')
+    .replaceAll(LIGATURE, '{}')
 
 /** What biblatex takes as it stands, where only braces and a backslash at the end would matter. */
 const verbatim = (text: string | undefined) =>

@@ -181,7 +181,7 @@ const names: Group = (given, book) => {
   const fields = those(given, NAMES)
   const read = fields.filter(isRead)
   const hasMain = read.some((field) => field.tag.startsWith('1') && book.contributors.some((its) => says(field, its)))
-  const made = saidBy(book).names.map((field) => (hasMain ? { ...field, tag: '700' } : field))
+  const made = saidBy(book).names.map(({ tag, field }) => ({ tag: hasMain ? '700' : tag, field }))
   return kept(fields, book.contributors, { says, made, isRead }).map((field) => {
     if (!read.includes(field)) return field
     const wanted = book.contributors.filter((its) => says(field, its))
