@@ -6,6 +6,7 @@ import { checkIns } from './features/check-ins/routes.ts'
 import { copies, copiesOfBook } from './features/copies/routes.ts'
 import { eligibilityForBook } from './features/eligibility/routes.ts'
 import { events } from './features/events/routes.ts'
+import { exports } from './features/exports/routes.ts'
 import { fees } from './features/fees/routes.ts'
 import { figures } from './features/figures/routes.ts'
 import { holds } from './features/holds/routes.ts'
@@ -49,6 +50,7 @@ const routed = app
   .route('/v1/auth', auth)
   .route('/v1/security', security)
   .route('/v1/books', newAndPopular)
+  .route('/v1/books', exports)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)
   .route('/v1/books', eligibilityForBook)

@@ -5,7 +5,7 @@ import type { Config } from './config.ts'
 import { factory } from './factory.ts'
 import { keyedHash } from './keyed-hash.ts'
 import { log } from './log.ts'
-import { answersWith, answerText } from './page.ts'
+import { answersWith } from './page.ts'
 import { ProblemError } from './problem.ts'
 import { tagsIn } from './versions.ts'
 
@@ -32,8 +32,10 @@ const SHARED = [
   `stale-if-error=${AWAY_SECONDS}`,
 ].join(', ')
 
+const JSON_TYPE = 'application/json'
+
 /** An answer as the database gives it. Without a body the asker has it already: its tag is one of those that were named. */
-export type Reading = { tag: string; body: string | null; link?: string | null }
+export type Reading = { tag: string; body: string | null; link?: string | null; mediaType?: string }
 
 /** Reads; `unless`: tags whose bodies are known, and need not be made. */
 type Read = (unless: string[]) => Promise<Reading>
@@ -47,6 +49,7 @@ type Entry = {
   tag: string
   body: string
   link: string | null
+  mediaType: string
   readAt: number
   madeAt: number
   generation: string
@@ -96,7 +99,7 @@ export async function answerPublic<T>(
  *  before for what it would hear now: that is what Vary is for. */
 function answer<T>(
   c: Asking,
-  { tag, body, link = null }: Reading,
+  { tag, body, link = null, mediaType = JSON_TYPE }: Reading,
   { control, ageSeconds }: { control: string; ageSeconds?: number },
 ) {
   c.header('etag', tag)
@@ -105,7 +108,7 @@ function answer<T>(
   if (ageSeconds !== undefined) c.header('age', String(Math.max(0, Math.floor(ageSeconds))))
   if (body === null) return answersWith<T>(c.body(null, 304))
   if (link !== null) c.header('link', link)
-  return answerText<T>(c, body)
+  return answersWith<T>(c.body(body, 200, { 'content-type': mediaType }))
 }
 
 const isAway = (error: unknown) => error instanceof ProblemError && error.problem === 'database-unavailable'
@@ -119,8 +122,8 @@ async function readAnew(
   const readAt = Date.now()
   const isKnown = stored !== null && readAt - stored.madeAt < AWAY_SECONDS * 1_000
   const reading = await read(isKnown ? [...known, stored.tag] : known)
-  const { tag, body, link = null } = reading
-  if (body !== null) return { reading, entry: { tag, body, link, readAt, madeAt: readAt, generation } }
+  const { tag, body, link = null, mediaType = JSON_TYPE } = reading
+  if (body !== null) return { reading, entry: { tag, body, link, mediaType, readAt, madeAt: readAt, generation } }
   return { reading, entry: tag === stored?.tag ? { ...stored, readAt, generation } : null }
 }
 

@@ -6,7 +6,8 @@ import type { RequestRecord } from './frame.ts'
  *  it, so that a route without that middleware does not compile. */
 export type AppEnv = {
   Bindings: { ASSETS: { fetch: (url: URL) => Promise<Response> } }
-  Variables: { config: Config; record: RequestRecord }
+  /** isStreamed: the answer is read while it is made, and has no tag. */
+  Variables: { config: Config; record: RequestRecord; isStreamed?: boolean }
 }
 
 export const factory = createFactory<AppEnv>()

@@ -45,7 +45,7 @@ function refuseBrokenText(_name: string, value: unknown) {
 export const makeCursor = (key: unknown) => base64urlnopad.encode(new TextEncoder().encode(JSON.stringify(key)))
 
 /** JSON that PostgreSQL made and that passes through unread. */
-type PageText = { items: string; nextCursor: string | null }
+export type PageText = { items: string; nextCursor: string | null }
 
 /** A page of `rows` (columns `body` and `key`, both json, in the list's order) and the key to go on from. */
 export const pageOfRows = ({ rows, limit }: { rows: SQL; limit: number }) => sql`

@@ -17,6 +17,7 @@ export const problems = {
   'https-required': [403, 'Only https is served', 'Repeat the request over https.'],
   'not-found': [404, 'There is nothing here', 'Check the address. What belongs to somebody else is not here either.'],
   'method-not-allowed': [405, 'This resource does not know that method', 'Use one of the methods in Allow.'],
+  'not-acceptable': [406, 'None of the formats is acceptable', 'Ask for one that there is.'],
   'body-too-large': [413, 'The body is too large', 'Send at most 64 KiB.'],
   'uri-too-long': [414, 'The address is too long', 'Send at most 4,096 characters.'],
   'unsupported-media-type': [415, 'The body is not application/json', 'Send application/json in UTF-8.'],

@@ -67,7 +67,7 @@ export async function tagOfBody(body: string | ArrayBuffer): Promise<string> {
 }
 
 /**
- * What every read has: a strong ETag, and 304 for who names it. Where the route has set none, it is a hash of what is
+ * What every read has, but for what is streamed: a strong ETag, and 304 for who names it. Where the route has set none, it is a hash of what is
  * answered: an amount that accrues or a place in a queue changes without a version. A version is for If-Match, which takes no
  * weak tag: where it goes to somebody who may send it back, the answer asks not to be compressed, since Cloudflare makes the
  * tag weak when it does.
@@ -78,7 +78,7 @@ export const tagged = factory.createMiddleware(async (c, next) => {
   const control = c.res.headers.get('cache-control') ?? 'no-store'
   const isForIfMatch = given !== null && TAG.test(given) && !control.startsWith('public')
   if (isForIfMatch) c.res.headers.set('cache-control', `${control}, no-transform`)
-  if ((c.req.method !== 'GET' && c.req.method !== 'HEAD') || c.res.status !== 200) return
+  if ((c.req.method !== 'GET' && c.req.method !== 'HEAD') || c.res.status !== 200 || c.var.isStreamed) return
   const etag = given ?? (await tagOfBody(await c.res.clone().arrayBuffer()))
   c.res.headers.set('etag', etag)
   if (!isNotModified(c.req.header('if-none-match'), etag)) return

@@ -121,8 +121,10 @@ const open: Record<string, Ask> = {
   'GET /v1/books/popular': {},
   'GET /v1/books/popular.atom': {},
   'GET /v1/books/:id/related': {},
+  'GET /v1/books/exports/:format': {},
   'GET /v1/books/isbn/:isbn': {},
   'GET /v1/books/:id': {},
+  'GET /v1/books/:id/exports/:format': {},
   'GET /v1/library': {},
   'GET /v1/library/days': {},
 }

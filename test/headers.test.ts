@@ -61,8 +61,8 @@ const readable = {
 const ofTheAnswer: Record<string, RegExp> = {
   'x-request-id': /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   'content-type':
-    /^(application\/((problem\+)?json|atom\+xml)|text\/(html|plain); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
-  'content-disposition': /^attachment; filename="[a-z.-]+"$/,
+    /^(application\/((problem\+)?json|atom\+xml)|text\/(html|plain|csv); charset=utf-8|text\/(css|javascript)(; charset=utf-8)?)$/i,
+  'content-disposition': /^attachment; filename="[a-z0-9.-]+"$/,
   age: /^[0-9]+$/,
   allow: /^[A-Z]+(, [A-Z]+)*$/,
   etag: /^"[^"]+"$/,
@@ -96,6 +96,12 @@ const personal: Record<string, string> = {
   'GET /v1/books': 'private, no-cache',
   'GET /v1/books/:id': 'private, no-cache, no-transform',
   'GET /v1/books/isbn/:isbn': 'private, no-cache, no-transform',
+  'GET /v1/books/suggest': 'private, no-cache',
+  'GET /v1/books/newest': 'private, no-cache',
+  'GET /v1/books/newest.atom': 'private, no-cache',
+  'GET /v1/books/popular': 'private, no-cache',
+  'GET /v1/books/popular.atom': 'private, no-cache',
+  'GET /v1/books/:id/related': 'private, no-cache',
 }
 
 /** What may be stored, by whom it may be: everything else is not. */
@@ -107,14 +113,17 @@ const stored: Record<string, string> = {
   'GET /v1/security/guidance': 'public, max-age=3600',
   'GET /v1/books': SHARED,
   'GET /v1/books/suggest': SHARED,
-  'GET /v1/books/newest': 'public, no-cache',
-  'GET /v1/books/newest.atom': 'public, no-cache',
-  'GET /v1/books/popular': 'public, no-cache',
-  'GET /v1/books/popular.atom': 'public, no-cache',
-  'GET /v1/books/:id/related': 'public, no-cache',
+  'GET /v1/books/newest': SHARED,
+  'GET /v1/books/newest.atom': SHARED,
+  'GET /v1/books/popular': SHARED,
+  'GET /v1/books/popular.atom': SHARED,
+  'GET /v1/books/:id/related': SHARED,
   'GET /v1/books/:id': SHARED,
   'GET /v1/books/isbn/:isbn': SHARED,
 }
+
+/** What depends on what the client accepts. */
+const negotiated = new Set(['GET /v1/books', 'GET /v1/books/:id'])
 
 const policies: Record<string, string> = { 'GET /docs': DOCS_LOADED }
 
@@ -124,8 +133,12 @@ const expectedOf = (route: string, status: number, isPersonal = false) =>
     status === 200
       ? {
           'cache-control': (isPersonal ? personal[route] : undefined) ?? stored[route] ?? everywhere['cache-control'],
-          vary: route in personal ? 'Authorization, Origin' : 'Origin',
           'content-security-policy': policies[route] ?? NOTHING_LOADED,
+          vary: [
+            ...(route in personal ? ['Authorization'] : []),
+            ...(negotiated.has(route) ? ['Accept'] : []),
+            'Origin',
+          ].join(', '),
         }
       : {},
   )
@@ -186,6 +199,7 @@ const refusals: [status: number, problem: string, make: () => Promise<Answer>][]
   [404, 'not-found', () => send('/v1/books/not-an-id')],
   [404, 'not-found', () => send('/.well-known/security.txt', {}, withEnvironment({ SECURITY_EXPIRES: undefined }))],
   [404, 'book-not-found', () => send(`/v1/books/${SOME_ID}`)],
+  [406, 'not-acceptable', () => send('/v1/books', { headers: { accept: 'image/png' } })],
   [405, 'method-not-allowed', () => send('/healthz', { method: 'DELETE' })],
   [
     409,
@@ -220,7 +234,7 @@ describe('every refusal', () => {
   test.each(refusals)('%i %s has these headers, and is not stored (%#)', async (status, problem, make) => {
     const answer = await make()
     expect([answer.status, problemOf(answer)], answer.text).toEqual([status, problem])
-    expect(headersOf(answer)).toEqual(expected())
+    expect(headersOf(answer)).toEqual(expected(status === 406 ? { vary: 'Accept, Origin' } : {}))
     expect(answer.headers.get('content-type')).toBe('application/problem+json')
     expect(answer.body).toMatchObject({ status, instance: answer.headers.get('x-request-id') })
     expect(answer.headers.has('retry-after')).toBe(status === 503)
@@ -236,7 +250,7 @@ describe('what has no body', () => {
     const etag = book.headers.get('etag') ?? ''
     const same = await ask('GET', `/v1/books/${id}`, { headers: { 'if-none-match': etag } })
     expect([same.status, same.text, same.headers.get('etag')]).toEqual([304, '', etag])
-    expect(headersOf(same)).toEqual(expected({ 'cache-control': SHARED, vary: 'Authorization, Origin' }))
+    expect(headersOf(same)).toEqual(expected({ 'cache-control': SHARED, vary: 'Authorization, Accept, Origin' }))
   })
 
   test('204 has these headers', async () => {

@@ -306,12 +306,26 @@ const calls: Record<string, Call> = {
     call: async () => () => ask('GET', '/v1/books/popular?days=7&subject=satire&language=en&format=physical'),
   },
   'GET /v1/books/popular.atom': { status: 200, trips: 1, call: async () => () => ask('GET', '/v1/books/popular.atom') },
+  // Of a search within one page; for more, see below.
+  'GET /v1/books/exports/:format': {
+    status: 200,
+    trips: 1,
+    call: async () => () => ask('GET', '/v1/books/exports/csv?limit=50'),
+  },
   'GET /v1/books/:id/related': {
     status: 200,
     trips: 1,
     call: async () => {
       const book = await aBook()
       return () => ask('GET', `/v1/books/${book.id}/related`)
+    },
+  },
+  'GET /v1/books/:id/exports/:format': {
+    status: 200,
+    trips: 1,
+    call: async () => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}/exports/mrc`)
     },
   },
   'GET /v1/books/isbn/:isbn': {
@@ -769,6 +783,17 @@ test('what anyone may read of the catalogue costs one at first, and none while i
   }
   trips = 0
   expect((await edge.ask('GET', '/v1/books?available=true')).status).toBe(200)
+  expect(trips).toBe(1)
+})
+
+test('a search as a file costs one for each fifty books, as a page of the list one', async () => {
+  const subject = `S${unique()}`
+  await database`insert into books (title, subjects) select 'x', array[${subject}] from generate_series(1, 101)`
+  trips = 0
+  await ask('GET', `/v1/books/exports/ris?subject=${subject}`)
+  expect(trips).toBe(3)
+  trips = 0
+  await ask('GET', `/v1/books?subject=${subject}&limit=100`, { headers: { accept: 'application/marc' } })
   expect(trips).toBe(1)
 })
 

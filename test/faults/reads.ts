@@ -32,6 +32,7 @@ export async function readsIn(s: Scene): Promise<Read[]> {
   const by = (by: { token: string }, ...paths: string[]) => paths.map((path) => ({ by, method: 'GET', path }))
   const calls: Call[] = [
     ...['/v1/books?q=scene', '/v1/books/suggest?q=sc', `/v1/books/${book.id}`, `/v1/books/isbn/${ISBN}`].map(asked),
+    ...['/v1/books/exports/csv?q=scene', `/v1/books/${book.id}/exports/ris`].map(asked),
     ...['/v1/library', '/v1/library/days'].map(asked),
     ...['newest', 'newest.atom', 'popular', 'popular.atom', `${book.id}/related`].map((of) => asked(`/v1/books/${of}`)),
     ...by(patron, '/v1/users/me', '/v1/sessions', '/v1/loans', `/v1/loans/${loan.id}`, '/v1/holds'),

@@ -46,7 +46,7 @@ export function checkAgainstDocument(request: Request, response: Response, body:
   }
   const { schema, examples } = declared.content[mediaType] ?? declared.content['*/*'] ?? {}
   if (schema === undefined) throw new Error(`${name} answers ${mediaType}, which is not declared`)
-  if (!mediaType.endsWith('json')) return
+  if (!/[/+]json$/.test(mediaType)) return
   if (mediaType === 'application/problem+json') {
     const problem = (body as { type: string }).type.replace('/problems/', '')
     if (examples?.[problem] === undefined) throw new Error(`${name} does not declare the problem ${problem}`)

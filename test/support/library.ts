@@ -32,8 +32,9 @@ export type Ask = {
 export type Answer<T = unknown> = { status: number; headers: Headers; body: T; text: string }
 
 export async function read<T>(request: Request, response: Response): Promise<Answer<T>> {
-  const text = await response.text()
-  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  // Not `text()`, of which the runtime warns where the media type does not say that it is text.
+  const text = new TextDecoder().decode(await response.arrayBuffer())
+  const isJson = /[/+]json(;|$)/.test(response.headers.get('content-type') ?? '')
   const body = isJson && text !== '' ? JSON.parse(text) : null
   checkAgainstDocument(request, response, body)
   return { status: response.status, headers: response.headers, body, text }

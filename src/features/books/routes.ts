@@ -6,6 +6,8 @@ import { IdParam, valid } from '../../input.ts'
 import { writePage } from '../../page.ts'
 import { describeRoute } from '../../route-facts.ts'
 import { etagOf, ifMatch, tagOfBody } from '../../versions.ts'
+import { orBookAsFile, orPageAsFile } from '../exports/negotiate.ts'
+import { files } from '../exports/schema.ts'
 import { changeBook, createBook, getBook, getBookByIsbn, removeBook } from './queries.ts'
 import {
   Book,
@@ -37,10 +39,12 @@ export const books = factory
     describeRoute({
       tag,
       summary: 'Search the catalogue',
-      responses: { 200: { description: 'A page of books', schema: BookPage } },
+      description: 'Accept also names the formats of `GET /v1/books/exports/{format}`, for the page.',
+      responses: { 200: { description: 'A page of books', schema: BookPage, or: files } },
     }),
     allow('GET /v1/books'),
     valid('query', BookQuery),
+    orPageAsFile(),
     async (c) => {
       const filter = c.req.valid('query')
       const ofThisMoment = filter.available !== undefined
@@ -107,9 +111,16 @@ export const books = factory
   )
   .get(
     '/:id',
-    describeRoute({ tag, summary: 'A book', responses: oneBook, problems: ['book-not-found'] }),
+    describeRoute({
+      tag,
+      summary: 'A book',
+      description: 'Accept also names the formats of `GET /v1/books/{id}/exports/{format}`.',
+      responses: { ...oneBook, 200: { ...oneBook[200], or: files } },
+      problems: ['book-not-found'],
+    }),
     allow('GET /v1/books/:id'),
     valid('param', IdParam),
+    orBookAsFile(),
     async (c) => {
       const { id } = c.req.valid('param')
       return answerPublic<Book>(c, { route: 'GET /v1/books/:id', about: { id } }, (unless) =>

@@ -34,12 +34,9 @@ export type Listed = { items: string; nextCursor: string | null; beside: Record<
 
 export async function listBooks(db: Db, filter: BookQuery): Promise<Listed> {
   const { q, limit, facets = false, highlights = false } = filter
-  const sort = filter.sort ?? (q === undefined ? 'newest' : 'relevance')
   const isFirst = filter.cursor === undefined
-  const found = sort === 'relevance' && q !== undefined ? foundByRelevance(filter) : foundInOrder(filter, sort)
   const row = await db.row<Row>(sql`
-    with asked as materialized (select ${requestOf(filter)} as r),
-    found as materialized (${found}),
+    with ${foundBy(filter)},
     spelt as materialized (
       select did_you_mean((select (r).line from asked), f.book_id) as q
       from found f
@@ -77,6 +74,16 @@ function besideOf({ did_you_mean: didYouMean, total, facets, highlights }: Row):
     ...(facets !== null && { facets: JSON.stringify({ isExact, ...JSON.parse(facets) }) }),
     ...(highlights !== null && { highlights }),
   }
+}
+
+/** What a statement begins with: `asked`, and `found` with the books after the cursor, one more than the limit if there are so
+ *  many: book_id, way, the key to go on from and the place. */
+export function foundBy(filter: BookFilter): SQL {
+  const sort = filter.sort ?? (filter.q === undefined ? 'newest' : 'relevance')
+  const isByRelevance = sort === 'relevance' && filter.q !== undefined
+  return sql`
+    asked as materialized (select ${requestOf(filter)} as r),
+    found as materialized (${isByRelevance ? foundByRelevance(filter) : foundInOrder(filter, sort)})`
 }
 
 function requestOf({

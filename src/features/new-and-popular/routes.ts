@@ -1,12 +1,11 @@
-import { base64urlnopad } from '@scure/base'
 import type { Context } from 'hono'
 import { allow } from '../../actor.ts'
+import { answerPublic } from '../../edge-cache.ts'
 import { factory } from '../../factory.ts'
 import { IdParam, valid } from '../../input.ts'
-import { answerPage, pageOf } from '../../page.ts'
+import { type Page, pageOf, type PageText, writePage } from '../../page.ts'
 import { describeRoute } from '../../route-facts.ts'
-import { sha256 } from '../../sha256.ts'
-import { isNotModified } from '../../versions.ts'
+import { tagOfBody } from '../../versions.ts'
 import { Book } from '../books/schema.ts'
 import { atomOf } from './feed.ts'
 import { listNewest, listPopular, listRelated } from './queries.ts'
@@ -24,9 +23,6 @@ import {
 
 const tag = 'Books'
 
-/** As for the list of books. */
-const REVALIDATE = 'public, no-cache'
-
 const FEED_LENGTH = 50
 
 const feed = {
@@ -39,15 +35,16 @@ const feed = {
   304: { description: 'It is as it was: If-None-Match named its ETag' },
 }
 
-type ToFeed = { title: string; publicUrl: string; books: Book[] }
-
-async function answerFeed(c: Context, { title, publicUrl, books }: ToFeed) {
+/** A feed at the address that was asked for. */
+async function readFeed(c: Context, { title, publicUrl, books }: { title: string; publicUrl: string; books: Book[] }) {
   const { pathname, search } = new URL(c.req.url)
-  const atom = atomOf({ title, path: pathname + search, publicUrl, books })
-  const etag = `"${base64urlnopad.encode((await sha256(atom)).slice(0, 16))}"`
-  const headers = { etag, 'cache-control': REVALIDATE }
-  if (isNotModified(c.req.header('if-none-match'), etag)) return c.body(null, 304, headers)
-  return c.body(atom, 200, { ...headers, 'content-type': 'application/atom+xml' })
+  const body = atomOf({ title, path: pathname + search, publicUrl, books })
+  return { body, mediaType: 'application/atom+xml', tag: await tagOfBody(body) }
+}
+
+async function readList(c: Context, list: PageText) {
+  const page = writePage(c.req.url, list)
+  return { ...page, tag: await tagOfBody(page.body) }
 }
 
 const itemsOf = <T>({ items }: { items: string }): T[] => JSON.parse(items)
@@ -65,9 +62,10 @@ export const newAndPopular = factory
     allow('GET /v1/books/newest'),
     valid('query', NewestFilter),
     async (c) => {
-      const page = await listNewest(c.var.db, c.req.valid('query'))
-      c.header('cache-control', REVALIDATE)
-      return answerPage<Book>(c, page)
+      const filter = c.req.valid('query')
+      return answerPublic<Page<Book>>(c, { route: 'GET /v1/books/newest', about: filter }, async () =>
+        readList(c, await listNewest(c.var.db, filter)),
+      )
     },
   )
   .get(
@@ -75,10 +73,11 @@ export const newAndPopular = factory
     describeRoute({ tag, summary: 'What is new, as a feed', responses: feed }),
     allow('GET /v1/books/newest.atom'),
     valid('query', NewestFeedFilter),
-    async (c) => {
-      const books = itemsOf<Book>(await listNewest(c.var.db, { limit: FEED_LENGTH }))
-      return answerFeed(c, { title: 'New books', publicUrl: c.var.config.publicUrl, books })
-    },
+    async (c) =>
+      answerPublic<string>(c, { route: 'GET /v1/books/newest.atom', about: {} }, async () => {
+        const books = itemsOf<Book>(await listNewest(c.var.db, { limit: FEED_LENGTH }))
+        return readFeed(c, { title: 'New books', publicUrl: c.var.config.publicUrl, books })
+      }),
   )
   .get(
     '/popular',
@@ -92,9 +91,10 @@ export const newAndPopular = factory
     allow('GET /v1/books/popular'),
     valid('query', PopularFilter),
     async (c) => {
-      const page = await listPopular(c.var.db, c.req.valid('query'))
-      c.header('cache-control', REVALIDATE)
-      return answerPage<PopularBook>(c, page)
+      const filter = c.req.valid('query')
+      return answerPublic<Page<PopularBook>>(c, { route: 'GET /v1/books/popular', about: filter }, async () =>
+        readList(c, await listPopular(c.var.db, filter)),
+      )
     },
   )
   .get(
@@ -103,9 +103,12 @@ export const newAndPopular = factory
     allow('GET /v1/books/popular.atom'),
     valid('query', PopularFeedFilter),
     async (c) => {
-      const popular = await listPopular(c.var.db, { ...c.req.valid('query'), limit: FEED_LENGTH })
-      const books = itemsOf<PopularBook>(popular).map(({ book }) => book)
-      return answerFeed(c, { title: 'Popular books', publicUrl: c.var.config.publicUrl, books })
+      const filter = c.req.valid('query')
+      return answerPublic<string>(c, { route: 'GET /v1/books/popular.atom', about: filter }, async () => {
+        const popular = await listPopular(c.var.db, { ...filter, limit: FEED_LENGTH })
+        const books = itemsOf<PopularBook>(popular).map(({ book }) => book)
+        return readFeed(c, { title: 'Popular books', publicUrl: c.var.config.publicUrl, books })
+      })
     },
   )
   .get(
@@ -122,7 +125,10 @@ export const newAndPopular = factory
     valid('param', IdParam),
     valid('query', RelatedFilter),
     async (c) => {
-      const related = await listRelated(c.var.db, { ...c.req.valid('param'), ...c.req.valid('query') })
-      return c.json(related, 200, { 'cache-control': REVALIDATE })
+      const of = { ...c.req.valid('param'), ...c.req.valid('query') }
+      return answerPublic<RelatedBooks>(c, { route: 'GET /v1/books/:id/related', about: of }, async () => {
+        const body = JSON.stringify(await listRelated(c.var.db, of))
+        return { body, tag: await tagOfBody(body) }
+      })
     },
   )
