@@ -757,6 +757,9 @@ test('the table has a line for every route', () => {
   expect(Object.keys(calls).toSorted()).toEqual(names.toSorted())
 })
 
+/** Read while it is made: there is no tag before its end. */
+const STREAMED = 'GET /v1/books/exports/:format'
+
 test.each(Object.entries(calls))('%s costs what the table says', async (name, { status, trips: expected, call }) => {
   const [patron, staff] = await Promise.all([aNewcomer(), aMemberOfStaff()])
   const counted = await call({ patron, staff })
@@ -764,7 +767,8 @@ test.each(Object.entries(calls))('%s costs what the table says', async (name, { 
   const answer = await counted()
   expect(answer.status, answer.text).toBe(status)
   expect(trips).toBe(expected)
-  if (name.startsWith('GET ') && status === 200) expect(answer.headers.get('etag')).toMatch(/^"[^"]+"$/)
+  const hasTag = name.startsWith('GET ') && status === 200 && name !== STREAMED
+  if (hasTag) expect(answer.headers.get('etag')).toMatch(/^"[^"]+"$/)
 })
 
 test('what anyone may read of the catalogue costs one at first, and none while it is in the cache', async () => {

@@ -742,6 +742,7 @@ describe('a Worker whose role may do more', () => {
         path
           .replace(':isbn', '9780306406157')
           .replace(':position', '1')
+          .replace(':format', 'csv')
           .replaceAll(/:\w+/g, id)
           .replace('suggest', 'suggest?q=a'),
       )
