@@ -43,5 +43,6 @@ export const pathOf = (path: string) =>
     .replace(':file', 'start.js')
     .replace(':name', 'forbidden')
     .replace(':isbn', '9780306406157')
+    .replace(':format', 'csv')
     .replace(':position', '1')
     .replace(/:[a-z]+/g, SOME_ID)
