@@ -134,6 +134,17 @@ export const columnClasses = {
     search: 'internal',
   },
   marcRecords: { bookId: 'public', controlNumber: 'public', controlSystem: 'public', record: 'public' },
+  bookRevisions: {
+    bookId: 'public',
+    version: 'public',
+    kind: 'internal',
+    record: 'public',
+    changedAt: 'personal (linked)',
+    actorId: 'personal (linked)',
+  },
+  bookRedirects: { bookId: 'public', survivorId: 'public', mergedAt: 'internal' },
+  bookKeys: { bookId: 'internal', key: 'internal', kind: 'internal', year: 'internal', edition: 'internal' },
+  bookDistinctions: { bookId: 'internal', otherId: 'internal', madeAt: 'internal' },
   bookIsbns: { isbn: 'public', bookId: 'public' },
   copies: {
     id: 'internal',

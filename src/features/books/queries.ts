@@ -13,7 +13,7 @@ const holding = (format: 'physical' | 'digital') => sql`json_build_object(
 )`
 
 /** What a row of books is on the wire. */
-const bookJson = sql`json_build_object(
+export const bookJson = sql`json_build_object(
   'id', b.id,
   'title', b.title,
   'subtitle', b.subtitle,
@@ -43,11 +43,12 @@ const bookJson = sql`json_build_object(
   'updatedAt', b.updated_at
 )`
 
+/** Throws 'book-not-found', and 'book-merged' for one that is part of another now. */
 export function getBook(db: Db, { id }: { id: string }): Promise<Book> {
   return db.one(sql`
     select coalesce(
       (select ${bookJson} from ${books} b where b.id = ${id} and b.removed_at is null),
-      refuse_json('book-not-found')
+      refuse_book(${id})
     ) as body`)
 }
 

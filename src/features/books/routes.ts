@@ -79,7 +79,7 @@ export const books = factory
   )
   .get(
     '/:id',
-    describeRoute({ tag, summary: 'A book', responses: oneBook, problems: ['book-not-found'] }),
+    describeRoute({ tag, summary: 'A book', responses: oneBook, problems: ['book-not-found', 'book-merged'] }),
     allow('GET /v1/books/:id'),
     valid('param', IdParam),
     async (c) => answerBook(c, await getBook(c.var.db, c.req.valid('param'))),
