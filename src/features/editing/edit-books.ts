@@ -14,7 +14,9 @@ export async function editBooks(db: Db, { mode, books }: Edits, claim: Claim | n
     ...(change !== undefined && { change: { ...change, ...(change.isbns && { isbns: [...new Set(change.isbns)] }) } }),
   }))
   const { results } = await db.make<Made>(sql`select edit_books(${jsonb(edits)}, ${mode === 'each'}) as body`, claim)
-  return { results: results.map((result) => ({ ...result, problem: explain(result.problem) })) }
+  return {
+    results: results.map(({ id, outcome, version, problem }) => ({ id, outcome, version, problem: explain(problem) })),
+  }
 }
 
 function explain(name: string | null) {

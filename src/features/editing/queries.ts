@@ -51,34 +51,53 @@ const requireRevisions = (bookId: string) => sql`
     when not exists (select from ${bookRevisions} where book_id = ${bookId}) then refuse_json('book-not-found')
   end`
 
-/** Books that may be the same, in the order of what they share: a page reads the index of the keys from where the last one
- *  ended, and looks at books only where a key is there twice. */
+/** How many keys one page looks through: a tenth of a second or so, however few duplicates there are among them. */
+const KEYS_A_PAGE = 50_000
+
+/** Books that may be the same, in the order of what they share. A page reads the index of the keys from where the last one
+ *  ended, looks at books only where a key is there twice, and may come to its end with fewer than asked for, or with none. */
 export function listDuplicates(db: Db, { limit, cursor }: DuplicatesFilter) {
-  const after = readCursor(z.uuid(), cursor)
+  // A key is a hash in the form of a UUID, of no version.
+  const after = readCursor(z.guid(), cursor) ?? NIL
   return readPage(
     db,
-    pageOfRows({
-      limit,
-      rows: sql`
-        select
-          json_build_object(
-            'reason', shared.kind,
-            'books', (select json_agg(${candidateJson} order by b.id) from ${books} b where b.id = any (likely.ids))
-          ) as body,
-          to_json(shared.key) as key
+    sql`
+      with horizon as (
+        select key from ${bookKeys} where key > ${after} order by key offset ${KEYS_A_PAGE - 1} limit 1
+      ),
+      found as (
+        select shared.key, shared.kind, likely.ids, row_number() over () as place
         from (
           select key, min(kind) as kind from ${bookKeys}
-          ${after === null ? sql`` : sql`where key > ${after}`}
+          where key > ${after} and key <= coalesce((select key from horizon), ${MAX})
           group by key
           having count(*) > 1
           order by key
         ) as shared
         cross join lateral likely_duplicates(shared.key) as likely (ids)
         where likely.ids is not null
-        order by shared.key`,
-    }),
+        limit ${limit + 1}
+      ),
+      shown as (
+        select
+          f.place,
+          json_build_object(
+            'reason', f.kind,
+            'books', (select json_agg(${candidateJson} order by b.id) from ${books} b where b.id = any (f.ids))
+          ) as body
+        from found f
+        where f.place <= ${limit}
+      )
+      select
+        (select coalesce(json_agg(s.body order by s.place), '[]')::text from shown s) as items,
+        coalesce(
+          (select to_json(f.key) from found f where f.place = ${limit} and exists (select from found where place > ${limit})),
+          (select to_json(key) from horizon)
+        ) as last`,
   )
 }
+
+const [NIL, MAX] = ['00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff']
 
 const candidateJson = sql`json_build_object(
   'id', b.id,

@@ -13,7 +13,7 @@ import { listDuplicates, listRevisions } from './queries.ts'
 import { revertBook } from './revert-book.ts'
 import {
   Distinction,
-  Duplicates,
+  type Duplicates,
   DuplicatesFilter,
   DuplicatesPage,
   EditResults,
@@ -38,7 +38,7 @@ export const editing = factory
       tag,
       summary: 'Books that may be there twice',
       description:
-        'By a shared title or identifier. Merge them, or say that they are not the same. No two books have one ISBN, so none is a duplicate by that.',
+        'By a shared title or identifier. Merge them, or say that they are not the same. No two books have one ISBN, so none is a duplicate by that. A page looks through a part of the catalogue, and may hold few or none although there is a next.',
       responses: { 200: { description: 'A page of groups, in no order that means anything', schema: DuplicatesPage } },
     }),
     allow('GET /v1/books/duplicates'),
