@@ -130,7 +130,7 @@ describe('the history of a record', () => {
     const library = await aLibraryApart({
       statements: [
         `create function linger() returns trigger language plpgsql as $$
-        begin perform pg_sleep(0.5); return null; end $$`,
+        begin perform pg_sleep(1); return null; end $$`,
         'create trigger zz_linger after update on books for each row execute function linger()',
       ],
     })
