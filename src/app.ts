@@ -4,6 +4,7 @@ import { blocks } from './features/blocks/routes.ts'
 import { books } from './features/books/routes.ts'
 import { checkIns } from './features/check-ins/routes.ts'
 import { copies, copiesOfBook } from './features/copies/routes.ts'
+import { editing } from './features/editing/routes.ts'
 import { eligibilityForBook } from './features/eligibility/routes.ts'
 import { events } from './features/events/routes.ts'
 import { exports } from './features/exports/routes.ts'
@@ -51,6 +52,7 @@ const routed = app
   .route('/v1/security', security)
   .route('/v1/books', newAndPopular)
   .route('/v1/books', exports)
+  .route('/v1/books', editing)
   .route('/v1/books', books)
   .route('/v1/books', copiesOfBook)
   .route('/v1/books', eligibilityForBook)

@@ -26,6 +26,7 @@ export function describeApi(routes: Route[]) {
     security: [],
     tags: [
       'Books',
+      'Editing',
       'Copies',
       'Imports',
       'Loans',

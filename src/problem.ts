@@ -8,6 +8,9 @@ import { log, logFault } from './log.ts'
 /** Every refusal there is (RFC 9457): its status, its title, and what whoever meets it can do. A name is a promise
  *  to clients and stays; the database uses the same names. */
 export const problems = {
+  // The address itself
+  'book-merged': [308, 'The book is part of another now', 'Ask at the address in Location, and keep its id.'],
+
   // The request itself
   'malformed-json': [
     400,
@@ -59,6 +62,7 @@ export const problems = {
   'session-not-found': [404, 'You have no such session', 'List your sessions.'],
   'key-not-found': [404, 'You have no such key', 'List your keys.'],
   'book-not-found': [404, 'There is no such book', 'Search the catalogue.'],
+  'revision-not-found': [404, 'The book has no such version', 'List its revisions.'],
   'copy-not-found': [404, 'There is no such copy', 'Check the id or the barcode.'],
   'loan-not-found': [404, 'There is no such loan', 'List your loans.'],
   'hold-not-found': [404, 'There is no such hold', 'List your holds.'],
@@ -90,6 +94,12 @@ export const problems = {
 
   // The catalogue
   'isbn-taken': [409, 'Another book has that ISBN', 'Find that book by its ISBN, and change it or add copies to it.'],
+  'same-book': [409, 'A book cannot be merged into itself', 'Name another book.'],
+  'both-on-loan': [
+    409,
+    'A patron has both books on loan',
+    'A patron has one loan of a book: merge the two when one of those has been returned.',
+  ],
   'barcode-taken': [409, 'Another copy has that barcode', 'Check the label.'],
   'book-on-loan': [409, 'A copy of the book is on loan', 'Remove the book when all its copies are back.'],
   'copy-on-loan': [409, 'The copy is on loan', 'Remove it when it is back.'],
@@ -206,7 +216,8 @@ export const Problem = z
   .meta({ id: 'Problem', description: 'RFC 9457' })
 export type Problem = z.infer<typeof Problem>
 
-type Extra = { errors?: InputError[]; headers?: Record<string, string>; detail?: string }
+/** `survivor`: the book to which the request is redirected. */
+type Extra = { errors?: InputError[]; headers?: Record<string, string>; detail?: string; survivor?: string }
 
 /** An expected failure: thrown anywhere, answered in one place. */
 export class ProblemError extends Error {
@@ -250,8 +261,19 @@ function answerProblem(c: Context<AppEnv>, { problem: name, extra }: ProblemErro
   }
   return new Response(JSON.stringify(body), {
     status,
-    headers: { 'content-type': 'application/problem+json', ...headersOf(name, status), ...extra.headers },
+    headers: {
+      'content-type': 'application/problem+json',
+      ...headersOf(name, status),
+      ...(extra.survivor !== undefined && { location: addressAt(c, extra.survivor) }),
+      ...extra.headers,
+    },
   })
+}
+
+/** Where the same is asked of another book: a copy's list of the one is a copy's list of the other. */
+function addressAt(c: Context, bookId: string) {
+  const { pathname, search } = new URL(c.req.url)
+  return pathname.replace(/^\/v1\/books\/[^/]+/, `/v1/books/${bookId}`) + search
 }
 
 /** Hono's own refusals, by their status. */

@@ -232,6 +232,18 @@ const closed: Record<string, Line> = {
   'POST /v1/books': { staff: 'all', call: { body: { title: 'Of the matrix' } } },
   'PATCH /v1/books/:id': { staff: 'all', call: { body: { title: 'x' }, headers: anyVersion } },
   'DELETE /v1/books/:id': { staff: 'all', call: { headers: anyVersion } },
+  'GET /v1/books/duplicates': { staff: 'all' },
+  'POST /v1/books/distinctions': {
+    staff: 'all',
+    call: { body: { bookIds: [ABSENT, '01900000-0000-7000-8000-000000000001'] } },
+  },
+  'POST /v1/books/changes': {
+    staff: 'all',
+    call: { body: { mode: 'each', books: [{ id: ABSENT, version: 1, remove: true }] } },
+  },
+  'GET /v1/books/:id/revisions': { staff: 'all' },
+  'POST /v1/books/:id/reversions': { staff: 'all', call: { body: { version: 1 }, headers: anyVersion } },
+  'POST /v1/books/:id/merges': { staff: 'all', call: { body: { bookId: ABSENT, version: 1 }, headers: anyVersion } },
   'GET /v1/books/:id/copies': { staff: 'all', scope: 'desk' },
   'POST /v1/books/:id/copies': { staff: 'all', call: { body: { format: 'digital' } } },
   'GET /v1/copies/:id': { staff: 'all', scope: 'desk' },

@@ -358,6 +358,54 @@ const calls: Record<string, Call> = {
       return () => ask('DELETE', `/v1/books/${book.id}`, { token: s.staff.token, headers: anyVersion })
     },
   },
+  'GET /v1/books/duplicates': {
+    status: 200,
+    trips: 1,
+    call: async (s) => () => ask('GET', '/v1/books/duplicates', { token: s.staff.token }),
+  },
+  'POST /v1/books/distinctions': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const bookIds = [(await aBook()).id, (await aBook()).id]
+      return () => ask('POST', '/v1/books/distinctions', { token: s.staff.token, body: { bookIds } })
+    },
+  },
+  'POST /v1/books/changes': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const edits = [await aBook(), await aBook()].map(({ id }) => ({ id, version: 1, change: { title: 'x' } }))
+      const body = { mode: 'all-or-nothing', books: edits }
+      return () => ask('POST', '/v1/books/changes', { token: s.staff.token, body })
+    },
+  },
+  'GET /v1/books/:id/revisions': {
+    status: 200,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      return () => ask('GET', `/v1/books/${book.id}/revisions`, { token: s.staff.token })
+    },
+  },
+  'POST /v1/books/:id/reversions': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const book = await aBook()
+      const how = { token: s.staff.token, body: { version: 1 }, headers: anyVersion }
+      return () => ask('POST', `/v1/books/${book.id}/reversions`, how)
+    },
+  },
+  'POST /v1/books/:id/merges': {
+    status: 201,
+    trips: 1,
+    call: async (s) => {
+      const [stays, goes] = [await aBook(), await aBook()]
+      const how = { token: s.staff.token, body: { bookId: goes.id, version: 1 }, headers: anyVersion }
+      return () => ask('POST', `/v1/books/${stays.id}/merges`, how)
+    },
+  },
   'GET /v1/books/:id/copies': {
     status: 200,
     trips: 1,

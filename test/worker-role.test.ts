@@ -47,6 +47,10 @@ describe('whoever speaks to the database as the Worker', () => {
     'update events set details = null',
     'update events set occurred_at = now()',
     'update opening_hours set weekday = weekday',
+    'delete from book_revisions',
+    "update book_revisions set record = '{}'",
+    'delete from book_redirects',
+    'insert into book_revisions (book_id, version, kind, record, changed_at) select id, 9, title, null, now() from books',
     "insert into events (kind, subject_id, actor_role, occurred_at) values ('loan.made', uuidv7(), 'staff', now())",
     "insert into fee_entries (fee_id, kind, amount, created_at) values (uuidv7(), 'payment', 1, now())",
     "insert into fees (kind, balance) values ('other', 1)",
@@ -349,6 +353,7 @@ const needs: Need[] = [
       ...columns('insert', 'erasures', 'counts'),
       ...columns('update', 'events', 'actor_id'),
       ...columns('update', 'fee_entries', 'actor_id'),
+      ...columns('update', 'book_revisions', 'actor_id'),
     ],
   },
   {
@@ -382,6 +387,8 @@ const needs: Need[] = [
       'select on copies',
       'select on holds',
       ...['select', 'insert', 'update'].map((verb) => `${verb} on book_search`),
+      ...columns('insert', 'book_revisions', 'book_id', 'version', 'kind', 'record', 'actor_id'),
+      ...['select', 'insert', 'delete'].map((verb) => `${verb} on book_keys`),
     ],
   },
   {
@@ -418,6 +425,43 @@ const needs: Need[] = [
     prepare: async (library) =>
       asStaff(library, 'PATCH', `/v1/books/${(await library.aBook()).id}`, { title: 'Right' }),
     grants: ['update on books'],
+  },
+  {
+    act: 'reading the history of a book',
+    prepare: async (library) => asStaff(library, 'GET', `/v1/books/${(await library.aBook()).id}/revisions`),
+    grants: ['select on book_revisions'],
+  },
+  {
+    act: 'merging two books',
+    prepare: async (library) => {
+      const [stays, goes] = [await library.aBook(), await library.aBook()]
+      return asStaff(library, 'POST', `/v1/books/${stays.id}/merges`, { bookId: goes.id, version: 1 })
+    },
+    grants: [
+      ...columns('insert', 'book_redirects', 'book_id', 'survivor_id'),
+      'update (survivor_id) on book_redirects',
+      'select on book_redirects',
+      'update (book_id) on loans',
+      'select on marc_records',
+      'update (book_id) on marc_records',
+    ],
+  },
+  {
+    act: 'telling books apart',
+    prepare: async (library) => {
+      const bookIds = [(await library.aBook()).id, (await library.aBook()).id]
+      return asStaff(library, 'POST', '/v1/books/distinctions', { bookIds })
+    },
+    grants: columns('insert', 'book_distinctions', 'book_id', 'other_id'),
+  },
+  {
+    act: 'looking for duplicates',
+    prepare: async (library) => {
+      await library.aBook({ title: 'There twice' })
+      await library.aBook({ title: 'There twice' })
+      return asStaff(library, 'GET', '/v1/books/duplicates')
+    },
+    grants: ['select on book_distinctions'],
   },
   {
     act: 'adding a copy',

@@ -5,7 +5,8 @@ import type { ApiKey } from '../api-key.ts'
 import { type Config, ConfigError } from '../config.ts'
 import { newBreaker } from './breaker.ts'
 import { bytea } from './parameters.ts'
-import { isProblemName, problem, type ProblemName } from '../problem.ts'
+import { z } from 'zod'
+import { isProblemName, problem, type ProblemName, problems } from '../problem.ts'
 
 /** How long one round trip may take, in milliseconds. */
 const ROUND_TRIP_TIMEOUT_MS = 4_000
@@ -185,6 +186,27 @@ const isAway = (error: unknown) => !(error instanceof NeonDbError) || !error.cod
 /** Cancelled by a time limit, or had to give way to another transaction: to be tried again, and no fault of the request. */
 const isPassing = (sqlstate: string) => /^(57|40)/.test(sqlstate)
 
+/** What some refusals tell beside their name: where a book has gone, or which of many edits were refused and why. */
+const Detail = z.object({
+  survivor: z.uuid().optional(),
+  refused: z.array(z.object({ place: z.int(), problem: z.string().refine(isProblemName) })).optional(),
+})
+
+function readDetail(text: string | undefined) {
+  if (!text) return {}
+  const { survivor, refused } = Detail.parse(JSON.parse(text))
+  return {
+    ...(survivor !== undefined && { survivor }),
+    ...(refused !== undefined && {
+      errors: refused.map(({ place, problem: name }) => ({
+        in: 'body' as const,
+        pointer: `/books/${place}`,
+        detail: `${name}: ${problems[name][1]}`,
+      })),
+    }),
+  }
+}
+
 function translate(error: unknown): Error {
   if (isAway(error) || !(error instanceof NeonDbError)) return problem('database-unavailable')
   const { code = '', constraint } = error
@@ -193,7 +215,7 @@ function translate(error: unknown): Error {
   if (code === 'LN001' && error.message === 'misconfigured') {
     return new ConfigError([{ key: 'DATABASE_URL', fault: 'is of a role that may do more than the Worker needs' }])
   }
-  if (code === 'LN001' && isProblemName(error.message)) return problem(error.message)
+  if (code === 'LN001' && isProblemName(error.message)) return problem(error.message, readDetail(error.detail))
   // The account was erased while this was under way: asked again, it finds that.
   if (code === '23503' && constraint?.endsWith('_user_fkey')) return problem('database-unavailable')
   const named = constraint === undefined ? undefined : constraintProblems[constraint]

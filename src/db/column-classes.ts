@@ -185,6 +185,17 @@ export const columnClasses = {
     undoReason: 'internal',
   },
   importKeys: { importId: 'internal', key: 'internal', bookId: 'internal' },
+  bookRevisions: {
+    bookId: 'public',
+    version: 'public',
+    kind: 'internal',
+    record: 'public',
+    changedAt: 'personal (linked)',
+    actorId: 'personal (linked)',
+  },
+  bookRedirects: { bookId: 'public', survivorId: 'public', mergedAt: 'internal' },
+  bookKeys: { bookId: 'internal', key: 'internal', kind: 'internal', year: 'internal', edition: 'internal' },
+  bookDistinctions: { bookId: 'internal', otherId: 'internal', madeAt: 'internal' },
   bookIsbns: { isbn: 'public', bookId: 'public' },
   copies: {
     id: 'internal',

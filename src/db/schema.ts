@@ -663,6 +663,91 @@ export const importKeys = pgTable(
   ],
 )
 
+export const bookRevisions = pgTable(
+  'book_revisions',
+  {
+    bookId: uuid('book_id').notNull(),
+    version: integer('version').notNull(),
+    kind: text('kind').notNull(),
+    record: jsonb('record').notNull(),
+    changedAt: moment('changed_at').notNull().defaultNow(),
+    actorId: uuid('actor_id'),
+  },
+  (t) => [
+    primaryKey({ name: 'book_revisions_pkey', columns: [t.bookId, t.version] }),
+    foreignKey({ name: 'book_revisions_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    foreignKey({ name: 'book_revisions_actor_user_fkey', columns: [t.actorId], foreignColumns: [users.id] }).onDelete(
+      'set null',
+    ),
+    check(
+      'book_revisions_kind_known',
+      sql`${t.kind} in ('found', 'catalogued', 'imported', 'changed', 'reverted', 'merged', 'merged-away', 'removed')`,
+    ),
+    index('book_revisions_by_actor')
+      .on(t.actorId)
+      .where(sql`${t.actorId} is not null`),
+  ],
+)
+
+export const bookRedirects = pgTable(
+  'book_redirects',
+  {
+    bookId: uuid('book_id').notNull(),
+    survivorId: uuid('survivor_id').notNull(),
+    mergedAt: moment('merged_at').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'book_redirects_pkey', columns: [t.bookId] }),
+    foreignKey({ name: 'book_redirects_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    foreignKey({ name: 'book_redirects_survivor_fkey', columns: [t.survivorId], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    check('book_redirects_lead_elsewhere', sql`${t.bookId} <> ${t.survivorId}`),
+    index('book_redirects_by_survivor').on(t.survivorId),
+  ],
+)
+
+export const bookKeys = pgTable(
+  'book_keys',
+  {
+    bookId: uuid('book_id').notNull(),
+    key: uuid('key').notNull(),
+    kind: text('kind').notNull(),
+    year: smallint('year'),
+    edition: integer('edition'),
+  },
+  (t) => [
+    primaryKey({ name: 'book_keys_pkey', columns: [t.bookId, t.key] }),
+    foreignKey({ name: 'book_keys_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
+    check('book_keys_kind_known', sql`${t.kind} in ('title', 'doi', 'oclc', 'lccn')`),
+    index('book_keys_by_key').on(t.key, t.bookId, t.kind, t.year, t.edition),
+  ],
+)
+
+export const bookDistinctions = pgTable(
+  'book_distinctions',
+  {
+    bookId: uuid('book_id').notNull(),
+    otherId: uuid('other_id').notNull(),
+    madeAt: moment('made_at').notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ name: 'book_distinctions_pkey', columns: [t.bookId, t.otherId] }),
+    foreignKey({ name: 'book_distinctions_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    foreignKey({ name: 'book_distinctions_other_fkey', columns: [t.otherId], foreignColumns: [books.id] }).onDelete(
+      'cascade',
+    ),
+    check('book_distinctions_in_order', sql`${t.bookId} < ${t.otherId}`),
+    index('book_distinctions_by_other').on(t.otherId),
+  ],
+)
+
 export const copies = pgTable(
   'copies',
   {

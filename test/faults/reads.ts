@@ -47,6 +47,7 @@ export async function readsIn(s: Scene): Promise<Read[]> {
     ...by(patron, '/v1/fees', `/v1/fees/${fee.id}`, '/v1/blocks', '/v1/policies', `/v1/policies/${policy.id}`),
     ...by(patron, `/v1/books/${book.id}/eligibility`),
     ...by(staff, '/v1/users', `/v1/users/${patron.id}`, `/v1/books/${book.id}/copies`),
+    ...by(staff, '/v1/books/duplicates', `/v1/books/${book.id}/revisions`),
     ...by(staff, `/v1/copies/${loan.copyId}`, '/v1/events', '/v1/categories'),
     ...['', `/${imported.id}`, `/${imported.id}/records`, `/${imported.id}/records/1`].flatMap((path) =>
       by(staff, `/v1/imports${path}`),

@@ -122,6 +122,13 @@ const STATE = `
       from import_records r join imports i on i.id = r.import_id and i.source = $1
     ),
     'marc', (select json_agg(m order by m.book_id) from marc_records m where m.book_id in (select id from titles)),
+    'revisions', (
+      select json_agg(r order by r.book_id, r.version) from book_revisions r where r.book_id in (select id from titles)
+    ),
+    'merged', (select json_agg(r order by r.book_id) from book_redirects r where r.book_id in (select id from titles)),
+    'told apart', (
+      select json_agg(d order by d.book_id, d.other_id) from book_distinctions d where d.book_id in (select id from titles)
+    ),
     'copies', (select json_agg(c order by c.id) from copies c where c.book_id in (select id from titles)),
     'loans', (select json_agg(l order by l.id) from loans l where l.book_id in (select id from titles)),
     'holds', (

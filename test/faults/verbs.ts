@@ -433,6 +433,45 @@ export const verbs: Record<string, Verb> = {
       return { by: s.staff, method: 'PUT', path: `/v1/imports/${id}/undo` }
     },
   },
+  'take a book back': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const path = `/v1/books/${(await s.book()).id}`
+      await must(s, { by: s.staff, method: 'PATCH', path, body: { subtitle: 'by a test' }, headers: asRead })
+      return { ...post(s.staff, `${path}/reversions`, { version: 1 }), headers: { 'if-match': '"2"' } }
+    },
+  },
+  'merge two books': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const book = await s.book()
+      await s.aLoan(s.second, book)
+      await s.aHold(s.patron, book)
+      const stays = await must<{ id: string }>(s, post(s.staff, '/v1/books', { title: `${s.name} stays` }))
+      const merge = post(s.staff, `/v1/books/${stays.id}/merges`, { bookId: book.id, version: 1 })
+      return { ...merge, headers: asRead }
+    },
+  },
+  'tell two books apart': {
+    keyed: true,
+    status: 201,
+    given: async (s) => {
+      const other = await must<{ id: string }>(s, post(s.staff, '/v1/books', { title: `${s.name} other` }))
+      return post(s.staff, '/v1/books/distinctions', { bookIds: [(await s.book()).id, other.id] })
+    },
+  },
+  'change many books': {
+    keyed: true,
+    status: 200,
+    given: async (s) => {
+      const other = await must<{ id: string }>(s, post(s.staff, '/v1/books', { title: `${s.name} other` }))
+      const change = { id: (await s.book()).id, version: 1, change: { subtitle: 'by a test' } }
+      const books = [change, { id: other.id, version: 1, remove: true }]
+      return post(s.staff, '/v1/books/changes', { mode: 'all-or-nothing', books })
+    },
+  },
   'make a category': {
     status: 200,
     given: async (s) => ({ by: s.staff, method: 'PUT', path: `/v1/categories/${s.name}` }),

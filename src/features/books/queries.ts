@@ -61,24 +61,27 @@ const bookTag = sql`(
 )`
 
 /** The JSON of the book among `rows` of books, or nothing but its tag if that is one of `unless`: PostgreSQL then makes no
- *  JSON. Throws 'book-not-found'. */
-function readBook(db: Db, { rows, unless }: { rows: SQL; unless: string[] }): Promise<Reading> {
+ *  JSON. `refusal`: what is said where there is none. */
+function readBook(db: Db, { rows, refusal, unless }: { rows: SQL; refusal: SQL; unless: string[] }): Promise<Reading> {
   return db.row(sql`
     with b as materialized (select b.*, ${bookTag} as tag from (${rows}) as b)
     select
-      coalesce(b.tag, refuse_json('book-not-found')::text) as tag,
+      coalesce(b.tag, (${refusal})::text) as tag,
       case when b.tag <> all (${textArray(unless)}) then (${bookJson})::text end as body
     from (select) as nothing
     left join b on true`)
 }
 
+/** Throws 'book-not-found', and 'book-merged' for one that is part of another now. */
 export function getBook(db: Db, { id, unless = [] }: { id: string; unless?: string[] }) {
-  return readBook(db, { rows: sql`select * from ${books} where id = ${id} and removed_at is null`, unless })
+  const rows = sql`select * from ${books} where id = ${id} and removed_at is null`
+  return readBook(db, { rows, refusal: sql`refuse_book(${id})`, unless })
 }
 
+/** Throws 'book-not-found'. */
 export function getBookByIsbn(db: Db, { isbn, unless = [] }: { isbn: string; unless?: string[] }) {
   const rows = sql`select b.* from ${bookIsbns} i join ${books} b on b.id = i.book_id where i.isbn = ${isbn}`
-  return readBook(db, { rows, unless })
+  return readBook(db, { rows, refusal: sql`refuse_json('book-not-found')`, unless })
 }
 
 /** The columns of a catalogue record. What is undefined is left as it is. */

@@ -116,7 +116,7 @@ export const books = factory
       summary: 'A book',
       description: 'Accept also names the formats of `GET /v1/books/{id}/exports/{format}`.',
       responses: { ...oneBook, 200: { ...oneBook[200], or: files } },
-      problems: ['book-not-found'],
+      problems: ['book-not-found', 'book-merged'],
     }),
     allow('GET /v1/books/:id'),
     valid('param', IdParam),

@@ -52,7 +52,7 @@ export function getCopy(db: Db, { id }: { id: string }): Promise<Copy> {
     ) as body`)
 }
 
-/** Throws 'book-not-found': an unknown book is not a book without copies. */
+/** Throws 'book-not-found', and 'book-merged' for one that is part of another now: neither is a book without copies. */
 export function listCopies(db: Db, { bookId, limit, cursor }: CopyFilter & { bookId: string }) {
   const after = readCursor(z.uuid(), cursor)
   return readPage(

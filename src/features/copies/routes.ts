@@ -22,7 +22,7 @@ export const copiesOfBook = factory
       tag,
       summary: 'The copies of a book',
       responses: { 200: { description: 'A page of copies, the oldest first', schema: CopyPage } },
-      problems: ['book-not-found'],
+      problems: ['book-not-found', 'book-merged'],
     }),
     allow('GET /v1/books/:id/copies'),
     valid('param', IdParam),

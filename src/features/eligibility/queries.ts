@@ -15,7 +15,8 @@ type Decision = { allowed: boolean; obstacles: Named[] }
 type Found = { userId: string; bookId: string; borrow: Decision; renew: Decision; placeHold: Decision }
 
 /** What check_out, renew and place_hold would say now, from the functions that they ask. Throws 'forbidden' for a patron
- *  who names another, 'user-not-found', 'book-not-found'. */
+ *  who names another, 'user-not-found', 'book-not-found', and 'book-merged' for one that is part of
+ *  another now. */
 export async function getEligibility(
   db: Db,
   { bookId, format, userId, actor, owner }: EligibilityQuery & { bookId: string; actor: Actor; owner: Owner },

@@ -13,7 +13,7 @@ export const eligibilityForBook = factory.createApp().get(
     description:
       'Changes nothing. Every rule that speaks against it, what would change it, and when it ends by itself.',
     responses: { 200: { description: 'Three decisions', schema: Eligibility } },
-    problems: ['book-not-found', 'user-not-found', 'forbidden'],
+    problems: ['book-not-found', 'book-merged', 'user-not-found', 'forbidden'],
   }),
   allow('GET /v1/books/:id/eligibility'),
   valid('param', IdParam),

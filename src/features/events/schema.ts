@@ -14,7 +14,7 @@ export const Event = z
     id: z.int(),
     occurredAt: timestamp,
     kind: z.string().meta({ example: 'loan.made' }),
-    subjectId: z.uuid().meta({ description: 'The loan, hold, fee, block or copy that the kind speaks of' }),
+    subjectId: z.uuid().meta({ description: 'The loan, hold, fee, block, copy or book that the kind speaks of' }),
     bookId: z.uuid().nullable(),
     copyId: z.uuid().nullable(),
     patronId: z.uuid().nullable().meta({ description: 'Whose matter it is, while it is open' }),

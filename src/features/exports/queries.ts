@@ -17,12 +17,12 @@ const itemJson = (format: ExportFormat) => sql`json_build_object(
   }
 )`
 
-/** Throws 'book-not-found'. */
+/** Throws 'book-not-found', 'book-merged'. */
 export function getItem(db: Db, { id, format }: { id: string; format: ExportFormat }): Promise<Item> {
   return db.one(sql`
     select coalesce(
       (select ${itemJson(format)} from ${books} b where b.id = ${id} and b.removed_at is null),
-      refuse_json('book-not-found')
+      refuse_book(${id})
     ) as body`)
 }
 

@@ -34,7 +34,7 @@ export const exports = factory
       tag,
       summary: 'A book as a file',
       responses: { 200: { description: 'The file', ...file, headers: disposition } },
-      problems: ['book-not-found'],
+      problems: ['book-not-found', 'book-merged'],
     }),
     allow('GET /v1/books/:id/exports/:format'),
     valid('param', BookExportParam),

@@ -4,6 +4,7 @@ import type { Db } from '../../db/client.ts'
 import {
   apiKeys,
   blocks,
+  bookRevisions,
   events,
   feeEntries,
   fees,
@@ -104,7 +105,10 @@ const actsOf = (userId: string) => sql`
   from ${events} where actor_id = ${userId} group by kind
   union all
   select 'ledger.' || kind, count(*)::integer, min(created_at), max(created_at)
-  from ${feeEntries} where actor_id = ${userId} group by kind`
+  from ${feeEntries} where actor_id = ${userId} group by kind
+  union all
+  select 'catalogue.' || kind, count(*)::integer, min(changed_at), max(changed_at)
+  from ${bookRevisions} where actor_id = ${userId} group by kind`
 
 async function revealDevice(config: Config, sealed: Export['sessions'][number]) {
   const place = { column: 'sessions.device_name', row: sealed.id } as const

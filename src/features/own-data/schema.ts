@@ -47,7 +47,7 @@ export const Export = z
       .meta({ description: 'On their way to me' }),
     acts: z.array(Acts).meta({
       description:
-        'Of staff: how often the log and the ledger name me as who did something. What was done is the matter of others, and is not here.',
+        'Of staff: how often the log, the ledger and the history of records name me as who did something. What was done is the matter of others, and is not here.',
     }),
   })
   .meta({ id: 'Export' })

@@ -383,10 +383,14 @@ begin
   end if;
 
   if taken.verdict = 'created' then
+    perform edit_as('imported');
     made := insert_book(new);
+    perform edit_as(null);
     taken.book_id := made.id;
   elsif new <> old then
+    perform edit_as('imported');
     made := update_book(taken.book_id, new);
+    perform edit_as(null);
   else
     select * into made from books where id = taken.book_id;
   end if;
@@ -527,7 +531,9 @@ begin
   else
     undo := 'restored';
     if old <> book_record(book) then
+      perform edit_as('reverted');
       perform update_book(book.id, old);
+      perform edit_as(null);
     end if;
     perform keep_marc(book.id, nullif(p_taken.before -> 'marc', 'null'));
   end if;
