@@ -858,50 +858,72 @@ $$;
 
 -- Matches in another order than how well they match: up to 10,000 are gathered and sorted; of more, one in a hundred books or
 -- so is one, and walking through all in that order meets a page of them soon. p_after: the key and the id that the page
--- before ended with.
-create function sort_books(p_request book_search_request, p_sort text, p_after_key text, p_after_id uuid, p_limit integer)
-returns table (key text, book_id uuid)
-language plpgsql stable set plan_cache_mode = force_generic_plan as $$
+-- before ended with. Each order has its statements, written out, so that they keep their plans and none is made of text.
+do $do$
 declare
-  r book_search_request := p_request;
-  ids uuid[] := '{}';
-  got uuid[];
-  sort_key text := case p_sort
-    when 'title' then 's.title_key collate "C"' when '-title' then 's.title_key collate "C"'
-    when 'year' then 'coalesce(s.published_year, ''-32768''::smallint)' when '-year' then 'coalesce(s.published_year, ''-32768''::smallint)'
-    when 'popular' then '(-s.popularity)' when 'newest' then 's.book_id'
-  end;
-  key_type text := case p_sort
-    when 'year' then 'smallint' when '-year' then 'smallint' when 'popular' then 'real' when 'newest' then 'uuid' else 'text'
-  end;
-  is_descending boolean := p_sort in ('-title', '-year', 'newest');
-  conditions text := 'true';
+  body text := '';
+  o record;
 begin
-  if r.isbn is not null then
-    ids := array(select m.book_id from find_books(r, null, 1) as m);
-    conditions := 's.book_id = any ($1)';
-  elsif r.query is not null then
-    for t in 0..5 loop
-      got := array(select m.book_id from matches_in(t::smallint, r.query, r.filter, 10001 - cardinality(ids)) as m);
-      ids := ids || got;
-      exit when cardinality(ids) > 10000;
-    end loop;
-    conditions := case when cardinality(ids) > 10000 then 's.words @@ ($2).query' else 's.book_id = any ($1)' end;
-  end if;
-  if r.filter is not null and conditions <> 's.book_id = any ($1)' then
-    conditions := conditions || ' and passes(($2).filter, s.book_id, s.published_year)';
-  end if;
-  if p_after_id is not null then
-    conditions := conditions || format(
-      ' and (%s, s.book_id) %s ($3::%s, $4)', sort_key, case when is_descending then '<' else '>' end, key_type
-    );
-  end if;
-  return query execute format(
-    'select (%1$s)::text, s.book_id from book_search s where %2$s order by %1$s %3$s, s.book_id %3$s limit $5',
-    sort_key, conditions, case when is_descending then 'desc' else 'asc' end
-  ) using ids, r, p_after_key, p_after_id, p_limit;
+  for o in
+    select * from (values
+      ('title', 's.title_key collate "C"', 'text', '>', 'asc'),
+      ('-title', 's.title_key collate "C"', 'text', '<', 'desc'),
+      ('year', 'coalesce(s.published_year, ''-32768''::smallint)', 'smallint', '>', 'asc'),
+      ('-year', 'coalesce(s.published_year, ''-32768''::smallint)', 'smallint', '<', 'desc'),
+      ('newest', 's.book_id', 'uuid', '<', 'desc'),
+      ('popular', '(-s.popularity)', 'real', '>', 'asc')
+    ) as orders (name, key, type, beyond, direction)
+  loop
+    body := body || format($sql$
+      when %1$L then
+        if is_gathered then
+          return query
+            select (%2$s)::text, s.book_id from book_search s
+            where s.book_id = any (ids) and (p_after_id is null or (%2$s, s.book_id) %4$s (p_after_key::%3$s, p_after_id))
+            order by %2$s %5$s, s.book_id %5$s
+            limit p_limit;
+        elsif p_after_id is null then
+          return query
+            select (%2$s)::text, s.book_id from book_search s
+            where (r.query is null or s.words @@ r.query)
+              and (r.filter is null or passes(r.filter, s.book_id, s.published_year))
+            order by %2$s %5$s, s.book_id %5$s
+            limit p_limit;
+        else
+          return query
+            select (%2$s)::text, s.book_id from book_search s
+            where (%2$s, s.book_id) %4$s (p_after_key::%3$s, p_after_id)
+              and (r.query is null or s.words @@ r.query)
+              and (r.filter is null or passes(r.filter, s.book_id, s.published_year))
+            order by %2$s %5$s, s.book_id %5$s
+            limit p_limit;
+        end if;$sql$, o.name, o.key, o.type, o.beyond, o.direction);
+  end loop;
+  execute format($f$
+    create function sort_books(p_request book_search_request, p_sort text, p_after_key text, p_after_id uuid, p_limit integer)
+    returns table (key text, book_id uuid)
+    language plpgsql stable set plan_cache_mode = force_generic_plan as $b$
+    declare
+      r book_search_request := p_request;
+      ids uuid[] := '{}';
+      is_gathered boolean := false;
+    begin
+      if r.isbn is not null then
+        ids := array(select m.book_id from find_books(r, null, 1) as m);
+        is_gathered := true;
+      elsif r.query is not null then
+        for t in 0..5 loop
+          ids := ids || array(select m.book_id from matches_in(t::smallint, r.query, r.filter, 10001 - cardinality(ids)) as m);
+          exit when cardinality(ids) > 10000;
+        end loop;
+        is_gathered := cardinality(ids) <= 10000;
+      end if;
+      case p_sort %s
+      end case;
+    end
+    $b$$f$, body);
 end
-$$;
+$do$;
 
 -- While somebody types --------------------------------------------------------------------------------------
 

@@ -222,7 +222,15 @@ describe('a dump of the database', () => {
     await database`insert into books (title) values (${`The life of ${patron.id.replaceAll('-', '')}`})`
     const found = (await whereNamed(library, patron)).map(({ table }) => table)
     const planted = found.filter((table) => table === 'refresh_tokens' || !ACCOUNT.has(table))
-    expect(planted.toSorted()).toEqual(['books', 'events', 'events', 'idempotency_keys', 'refresh_tokens'])
+    expect(planted.toSorted()).toEqual([
+      'book_revisions',
+      'book_search',
+      'books',
+      'events',
+      'events',
+      'idempotency_keys',
+      'refresh_tokens',
+    ])
     await library.drop()
   })
 })
