@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { app, routes } from '../src/app.ts'
 import type { Route } from '../src/route-facts.ts'
-import { type Answer, aBook, aCopy, aMemberOfStaff, aNewcomer, ask, ORIGIN, theStaff } from './support/library.ts'
+import { type Answer, aBook, aCopy, aMemberOfStaff, aPatron, ask, ORIGIN, theStaff } from './support/library.ts'
 
 type Environment = Record<string, unknown>
 
@@ -250,7 +250,7 @@ describe('passwords and tokens', () => {
 
 describe('one event is one line', () => {
   test('of JSON, which says what happened and to whom', async () => {
-    const patron = await aNewcomer()
+    const patron = await aPatron()
     const book = await aBook()
     calls.length = 0
     const answer = await ask('GET', `/v1/books/${book.id}`)
@@ -285,7 +285,7 @@ describe('one event is one line', () => {
   })
 
   test('that names the user of a key once it is known to be theirs, and never the key', async () => {
-    const { id, token } = await aNewcomer()
+    const { id, token } = await aPatron()
     const body = { name: 'a test', scopes: ['read'] }
     const { key } = (await ask<{ key: string }>('POST', '/v1/users/me/keys', { token, body })).body
     calls.length = 0
@@ -299,7 +299,7 @@ describe('one event is one line', () => {
   })
 
   test('that names the route that answered', async () => {
-    const { token } = await aNewcomer()
+    const { token } = await aPatron()
     calls.length = 0
     await ask('GET', '/v1/users/me', { token })
     await ask('GET', '/v1/users/me')
