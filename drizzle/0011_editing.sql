@@ -854,7 +854,7 @@ grant select, insert (book_id, survivor_id), update (survivor_id) on book_redire
 grant select, insert, delete on book_keys to lectern_worker;
 grant select, insert (book_id, other_id) on book_distinctions to lectern_worker;
 grant update (book_id) on loans to lectern_worker;
-grant select, update (book_id) on marc_records to lectern_worker;
+grant select, update on marc_records to lectern_worker;
 revoke execute on function
   edit_as, keep_book_revision, revert_book, current_book, refuse_book, lock_queue, patrons_of_books, merged_record,
   lock_books_whole, drop_hold, unite_holds, merge_books, title_core, name_core, identifier_core, keys_of_book,

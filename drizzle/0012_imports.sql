@@ -640,7 +640,7 @@ grant select, insert (source, format, dry_run), update (
 ) on imports to lectern_worker;
 grant select, insert, update (undo, undo_reason) on import_records to lectern_worker;
 grant select, insert on import_keys to lectern_worker;
-grant select, insert, update, delete on marc_records to lectern_worker;
+grant insert, delete on marc_records to lectern_worker;
 grant execute on function book_record, texts_in, insert_book, update_book, name_key, is_empty, is_same_edition,
   words_of_title, key_digest, record_key, record_seen, match_record, owners_of_isbn,
   is_of_another_number, digest_of, marc_kept, keep_marc, take_record,

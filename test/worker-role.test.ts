@@ -443,7 +443,7 @@ const needs: Need[] = [
       'select on book_redirects',
       'update (book_id) on loans',
       'select on marc_records',
-      'update (book_id) on marc_records',
+      'update on marc_records',
     ],
   },
   {
@@ -685,7 +685,7 @@ const needs: Need[] = [
       'insert on import_records',
       ...columns('update', 'import_records', 'undo', 'undo_reason'),
       ...['select', 'insert'].map((verb) => `${verb} on import_keys`),
-      ...['select', 'insert', 'update', 'delete'].map((verb) => `${verb} on marc_records`),
+      ...['insert', 'delete'].map((verb) => `${verb} on marc_records`),
     ],
   },
   {

@@ -70,8 +70,18 @@ async function main() {
       const { url, sizes } = await makeCatalogue(`books_${size}`, generate({ seeds, seed: 1, count: size }))
       say(`\n## ${size} books, made in ${Math.round((Date.now() - began) / 1000)} s\n`)
       const costs = await measure(url, { rounds: Number(options.rounds), seed: 2 })
-      say(table(['CPU milliseconds', 'p50', 'p99'], costs.map(({ kind, p50, p99 }) => [kind, p50.toFixed(2), p99.toFixed(2)])))
-      say(table(['size', ''], sizes.map(({ name, size: bytes }) => [name, bytes])))
+      say(
+        table(
+          ['CPU milliseconds', 'p50', 'p99'],
+          costs.map(({ kind, p50, p99 }) => [kind, p50.toFixed(2), p99.toFixed(2)]),
+        ),
+      )
+      say(
+        table(
+          ['size', ''],
+          sizes.map(({ name, size: bytes }) => [name, bytes]),
+        ),
+      )
     }
 
     const goodbooks = options['goodbooks-10k']
