@@ -44,7 +44,11 @@ async function main() {
   try {
     const directory = await mkdtemp(join(tmpdir(), 'lectern-bench-'))
     await life.add(() => rm(directory, { recursive: true, force: true }))
-    const postgres = await startPostgres({ directory: join(directory, 'postgres'), port: await freePort() })
+    const postgres = await startPostgres({
+      directory: join(directory, 'postgres'),
+      port: await freePort(),
+      durable: true,
+    })
     await life.add(() => removePostgres(join(directory, 'postgres')))
     await life.add(() => postgres.stop())
     const makeCatalogue = async (name: string, records: Iterable<object>) => {
