@@ -10,7 +10,7 @@ const checks = ['model', 'concurrency', 'faults', 'hostile', 'session-races', 'o
 const usage = `usage: npm run prove -- [CHECK] [--times N] [--seed N]
 
   CHECK is one of ${checks.join(', ')}; all, if none is named. --times: so many times the usual size, 1 to 1000; 10 if nothing is said. The usual size of the
-  model is about 950 steps: --times 1000 makes a million of them, in some hours. --seed: begins where a run that failed
+  model is about 2,600 steps: --times 400 makes a million of them, in some hours. --seed: begins where a run that failed
   began.`
 
 const Options = z.object({

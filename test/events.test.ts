@@ -3,6 +3,7 @@ import type { Block } from '../src/features/blocks/schema.ts'
 import type { Event } from '../src/features/events/schema.ts'
 import type { Fee } from '../src/features/fees/schema.ts'
 import type { Page } from '../src/page.ts'
+import { waiting } from './support/gate.ts'
 import { aLibraryApart } from './support/laboratory.ts'
 import { type Library, type Person, problemOf } from './support/library.ts'
 
@@ -272,32 +273,6 @@ describe('lists of events', () => {
 })
 
 describe('a reader who follows', () => {
-  /** A transaction that waits, open, at a gate that the test opens. `before` and `after` are what it does around that. */
-  function waiting({ before, after }: { before: string; after: string }) {
-    const { database } = library
-    const gate = `gate-${crypto.randomUUID().slice(0, 8)}`
-    const pass = `do $$ begin while not exists (select from categories where name = '${gate}') loop
-      perform pg_sleep(0.01); end loop; end $$`
-    const done = database.transaction([before, pass, after].map((statement) => database.query(statement)))
-    return {
-      done,
-      atGate: () =>
-        vi.waitFor(
-          async () => {
-            const rows = await database`
-              select from pg_stat_activity
-              where state = 'active' and query like ${`%${gate}%`} and pid <> pg_backend_pid()`
-            expect(rows).toHaveLength(1)
-          },
-          { timeout: 10_000, interval: 20 },
-        ),
-      open: async () => {
-        await database`insert into categories (name) values (${gate})`
-        await done
-      },
-    }
-  }
-
   const mark = (subject: string) => `select record_event('test.mark', '${subject}', null, null, null, null)`
   const nothing = 'select pg_current_xact_id()'
 
@@ -306,9 +281,9 @@ describe('a reader who follows', () => {
     const seen = async (query = '') => (await list(`kind=test.mark${query}`)).items
 
     // The older transaction draws the higher id, and commits first.
-    const older = waiting({ before: nothing, after: mark(early) })
+    const older = waiting(library, { before: nothing, after: mark(early) })
     await older.atGate()
-    const younger = waiting({ before: mark(late), after: nothing })
+    const younger = waiting(library, { before: mark(late), after: nothing })
     await younger.atGate()
     await older.open()
     const [first] = await vi.waitFor(
@@ -329,7 +304,7 @@ describe('a reader who follows', () => {
   test('waits for a transaction that is older than one that has committed', async () => {
     const { aBook, aLoan, aPatron } = library
     const [patron, book] = await Promise.all([aPatron(), aBook()])
-    const older = waiting({ before: nothing, after: mark(crypto.randomUUID()) })
+    const older = waiting(library, { before: nothing, after: mark(crypto.randomUUID()) })
     await older.atGate()
     const loan = await aLoan(patron, book)
     expect((await list(`subjectId=${loan.id}`)).items).toEqual([])

@@ -1,4 +1,4 @@
-import { env } from 'cloudflare:workers'
+import { env, exports } from 'cloudflare:workers'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { app, routes } from '../src/app.ts'
 import { problems } from '../src/problem.ts'
@@ -30,6 +30,14 @@ const streamOf = (bytes: Uint8Array[]) =>
   })
 
 afterEach(() => void vi.restoreAllMocks())
+
+test('the Worker’s own entry answers as the app does', async () => {
+  const [entered, called] = [await exports.default.fetch(`${ORIGIN}/v1/users`), await ask('GET', '/v1/users')]
+  expect([entered.status, await entered.json()]).toEqual([
+    called.status,
+    { ...(called.body as object), instance: entered.headers.get('x-request-id') },
+  ])
+})
 
 describe('plain http', () => {
   test('is refused in production, before anything is looked at', async () => {

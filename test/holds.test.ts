@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { configOf } from '../src/config.ts'
 import type { Book } from '../src/features/books/schema.ts'
 import type { Copy } from '../src/features/copies/schema.ts'
@@ -323,7 +323,7 @@ describe('races', () => {
       statements: [
         `create function linger() returns trigger language plpgsql as $$
         begin
-          perform pg_sleep(case new.kind when 'loan.made' then 0.6 when 'copy.lost' then 0.3 else 0 end);
+          perform pg_sleep(case new.kind when 'loan.made' then 1.5 when 'copy.lost' then 0.8 else 0 end);
           return new;
         end $$`,
         'create trigger events_linger before insert on events for each row execute function linger()',
@@ -333,11 +333,20 @@ describe('races', () => {
     const book = await library.aBook({ copies: 2 })
     const { body } = await library.ask<Page<Copy>>('GET', `/v1/books/${book.id}/copies`, { token })
     const [, later] = body.items.toSorted((a, b) => (a.id < b.id ? -1 : 1))
-    const answers = await Promise.all([
-      library.borrow(first, book),
-      scheduler.wait(150).then(() => library.ask('PUT', `/v1/copies/${later?.id}/loss`, { token })),
-      scheduler.wait(300).then(() => library.borrow(second, book)),
-    ])
+    const linger = (count: number) =>
+      vi.waitFor(
+        async () =>
+          expect(
+            await library.database`
+              select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`,
+          ).toHaveLength(count),
+        { timeout: 1_400, interval: 5 },
+      )
+    const borrowed = library.borrow(first, book)
+    await linger(1)
+    const lost = library.ask('PUT', `/v1/copies/${later?.id}/loss`, { token })
+    await linger(2)
+    const answers = await Promise.all([borrowed, lost, library.borrow(second, book)])
     expect(answers.map(problemOf)).toEqual([null, null, 'no-copy-available'])
     await library.drop()
   })

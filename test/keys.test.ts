@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Key, MadeKey } from '../src/features/keys/schema.ts'
+import { waiting } from './support/gate.ts'
 import {
   aBook,
   aMemberOfStaff,
@@ -254,20 +255,16 @@ describe('once a revocation has answered', () => {
     // Its use has been noted, so that the checkout writes nothing to it that a revocation would wait for anyway.
     await meWith(key)
     const waitsForLock = async (verb: string) => {
-      const waiting = await database`
+      const held = await database`
         select from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and query like ${`%${verb}(%`}`
-      return waiting.length > 0
+      return held.length > 0
     }
-    // Somebody has the patron until a category of this name is there, so that the checkout is under way all the while.
-    const gate = `gate-${crypto.randomUUID().slice(0, 8)}`
-    const holding = database.transaction([
-      database`select from users where id = ${patron.id} for update`,
-      database.query(`do $$ begin while not exists (select from categories where name = '${gate}') loop
-        perform pg_sleep(0.01); end loop; end $$`),
-    ])
+    // Somebody has the patron, so that the checkout is under way all the while.
+    const somebody = waiting({ database }, { before: `select from users where id = '${patron.id}' for update` })
+    await somebody.atGate()
     const borrowing = borrow({ token: key.key }, book)
-    await expect.poll(() => waitsForLock('check_out'), { timeout: 3_000, interval: 20 }).toBe(true)
+    await expect.poll(() => waitsForLock('check_out'), { timeout: 8_000, interval: 20 }).toBe(true)
 
     let loansAtAnswer: unknown[] | null = null
     const revoking = revoke(patron, key).then(async (answer) => {
@@ -275,10 +272,10 @@ describe('once a revocation has answered', () => {
       return answer
     })
     const hasGoneOn = async () => loansAtAnswer !== null || (await waitsForLock('revoke_key'))
-    await expect.poll(hasGoneOn, { timeout: 3_000, interval: 20 }).toBe(true)
-    await database`insert into categories (name) values (${gate})`
+    await expect.poll(hasGoneOn, { timeout: 8_000, interval: 20 }).toBe(true)
+    await somebody.open()
 
-    const [borrowed, revoked] = await Promise.all([borrowing, revoking, holding])
+    const [borrowed, revoked] = await Promise.all([borrowing, revoking])
     expect([borrowed.status, revoked.status], borrowed.text).toEqual([201, 204])
     expect(loansAtAnswer).toHaveLength(1)
   })

@@ -475,7 +475,7 @@ describe('a second factor that is added while a login is under way', () => {
     expect(said(answer)).toEqual([401, 'second-factor-required'])
   })
 
-  const nap = { function: 'log_in', replace: 'is_new := exists', by: 'perform pg_sleep(1);\n  is_new := exists' }
+  const nap = { function: 'log_in', replace: 'is_new := exists', by: 'perform pg_sleep(2);\n  is_new := exists' }
   const unlocked = {
     function: 'confirm_second_factor',
     replace: 'perform from users where id = p_user_id for no key update;',

@@ -3,6 +3,7 @@ import type { Copy } from '../src/features/copies/schema.ts'
 import type { Hold } from '../src/features/holds/schema.ts'
 import type { Loan } from '../src/features/loans/schema.ts'
 import { aLibraryWithClock } from './support/clock.ts'
+import { waiting } from './support/gate.ts'
 import { problemOf } from './support/library.ts'
 
 /** What time does, in a library where it passes as the test says. */
@@ -202,12 +203,9 @@ test('a run takes what is bounded at once and leaves what somebody is working on
   const loan = await aLoan(patron, book)
   await database`update loans set checked_out_at = checked_out_at - interval '90 days', due_at = due_at - interval '90 days' where id = ${loan.id}`
   // A transaction has the queue while a run looks: the run does not wait for it.
-  const [, ended] = await Promise.all([
-    database.transaction([database`select lock_queue(${book.id})`, database`select pg_sleep(1)`]),
-    new Promise((later) => setTimeout(later, 300)).then(
-      () => database`select end_digital_loans(100) as count, clock_timestamp() as at`,
-    ),
-  ])
-  expect(ended[0]?.['count']).toBe(0)
+  const somebody = waiting(library, { before: `select lock_queue('${book.id}')` })
+  await somebody.atGate()
+  expect((await database`select end_digital_loans(100) as count`)[0]?.['count']).toBe(0)
+  await somebody.open()
   expect((await database`select end_digital_loans(100) as count`)[0]?.['count']).toBe(1)
 })
