@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const key = () => randomBytes(32).toString('base64url')
 
@@ -18,6 +19,18 @@ const secrets = {
 const apart = [
   ...['attempts', 'breaker', 'concurrency', 'crash', 'faults', 'mail', 'password-work', 'passwords', 'sessions'],
 ].map((name) => `test/${name}.test.ts`)
+
+/** The longest begin first, so that the others fill the time beside them. */
+const longest = ['concurrency', 'crash'].map((name) => `test/${name}.test.ts`)
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLongest = ({ moduleId }: TestSpecification) => longest.some((name) => moduleId.endsWith(name))
+    // oxlint-disable-next-line unicorn/no-array-sort -- not an array's
+    const sorted = await super.sort(files)
+    return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))]
+  }
+}
 
 /** They take minutes each: `npm run prove` runs them, and sets this. */
 const long = ['test/hostile.test.ts', 'test/session-races.test.ts']
@@ -62,6 +75,7 @@ export default defineConfig({
   test: {
     // Much of a test is waiting, so two files at a time even on two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     projects: [
       workerProject('worker', { isolate: false, include: ['test/*.test.ts'], exclude: [...apart, ...long] }),
       workerProject('worker apart', { isolate: true, include: [...apart, ...long], exclude: leftOut }),

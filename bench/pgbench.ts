@@ -77,18 +77,30 @@ function withVariables(query: string, params: unknown[], loanId: string | null, 
   ])
   return query.replaceAll(/\$(\d+)/g, (_, place: string) => {
     const param = params[Number(place) - 1]
-    const name = named.get(param)
-    if (name !== undefined) return name
-    if (typeof param === 'number') return String(param)
-    if (typeof param === 'string' && !param.includes(':')) return `'${param.replaceAll("'", "''")}'`
-    throw new Error(`A statement has a parameter that pgbench is not told: ${JSON.stringify(param)}`)
+    return named.get(param) ?? literal(param)
   })
 }
+
+function literal(param: unknown): string {
+  if (param === null) return 'null'
+  if (typeof param === 'number' || typeof param === 'boolean') return String(param)
+  if (typeof param === 'string' && !param.includes(':')) return `'${param.replaceAll("'", "''")}'`
+  throw new Error(`A statement has a parameter that pgbench is not told: ${JSON.stringify(param)}`)
+}
+
+/** Statements that are nobody's, one after the other, as one transaction of pgbench. */
+export const plainScript = (statements: readonly Trip['statements'][number][]) =>
+  statements
+    .map(
+      ({ query, params }) =>
+        `${query.replaceAll(/\$(\d+)/g, (_, place: string) => literal(params[Number(place) - 1])).replaceAll(/\s+/g, ' ')};\n`,
+    )
+    .join('')
 
 /** To connect and to make the first plans takes a while. */
 const START_SECONDS = 1
 /** After five calls a function's statements may get a plan for any parameters, and keep it. */
-const FIRST_ONES = 6
+const FIRST_ONES = 5
 
 /** Parses and plans each statement anew, as Neon over HTTP does. Every run opens connections, and what is done first on
  *  each of them does not count: the endpoint's have long had their plans. */
@@ -99,6 +111,7 @@ export async function loadPgbench({
   directory,
   clients,
   seconds,
+  first = FIRST_ONES,
 }: {
   pgbench: Pgbench
   url: string
@@ -106,6 +119,7 @@ export async function loadPgbench({
   directory: string
   clients: number
   seconds: number
+  first?: number
 }): Promise<{ done: number; perSecond: number }> {
   const { hostname, port, username, password, pathname } = new URL(url)
   const duration = Math.ceil(seconds) + START_SECONDS
@@ -123,7 +137,7 @@ export async function loadPgbench({
     },
   })
   const [log = ''] = await readdir(logs)
-  const rates = ratesIn(await readFile(join(logs, log), 'utf8'))
+  const rates = ratesIn(await readFile(join(logs, log), 'utf8'), first)
   if (rates.length < clients) throw new Error(`Too slow to measure. pgbench said:\n${stdout}`)
   const perSecond = rates.reduce((sum, rate) => sum + rate, 0)
   return { done: perSecond * seconds, perSecond }
@@ -131,10 +145,10 @@ export async function loadPgbench({
 
 /** Of each client. A line is its number, the transaction's, how long that took, the script's, and when it ended, in
  *  seconds and microseconds. */
-function ratesIn(log: string): number[] {
+function ratesIn(log: string, leftOut: number): number[] {
   const ends = Map.groupBy(log.trim().split('\n'), (line) => line.split(' ', 1)[0])
   return [...ends.values()].flatMap((lines) => {
-    const times = lines.slice(FIRST_ONES - 1).map((line) => {
+    const times = lines.slice(leftOut).map((line) => {
       const [seconds, micros] = line.split(' ').slice(4, 6)
       return Number(seconds) + Number(micros) / 1e6
     })

@@ -2,6 +2,7 @@ import { neonConfig } from '@neondatabase/serverless'
 import type { Request } from 'autocannon'
 import { sql } from 'drizzle-orm'
 import { z } from 'zod'
+import { scriptSettings } from '../scripts/local/secrets.ts'
 import { readConfig } from '../src/config.ts'
 import { type Db, openDb, requireActor } from '../src/db/client.ts'
 import { getBook } from '../src/features/books/queries.ts'
@@ -88,11 +89,11 @@ const payload = z.union([statement, z.object({ queries: z.array(statement) })])
 
 /** Does the work once, with the API's own functions, and answers what they sent to the database. One call at a
  *  time: the driver has one fetch for all. */
-async function recorded(variables: Variables, act: (db: Db) => Promise<unknown>): Promise<Trip[]> {
+export async function recorded(variables: Variables, act: (db: Db) => Promise<unknown>): Promise<Trip[]> {
   const trips: Trip[] = []
   const send: unknown = neonConfig.fetchFunction
   if (typeof send !== 'function') throw new Error('src/db/client.ts no longer sets a fetchFunction.')
-  const db = openDb({ config: readConfig(variables), onRoundTrip: () => undefined })
+  const db = openDb({ config: readConfig({ ...scriptSettings, ...variables }), onRoundTrip: () => undefined })
   // What a client asks once, of its role, is no part of the work.
   await db.row(sql`select 1`)
   neonConfig.fetchFunction = (url: string, init: { body: string }): unknown => {

@@ -336,16 +336,24 @@ begin
     end
     $b$$f$, body);
 
-  -- The first so many of all matches, in no other order than that of the tiers: to count them and their facets.
+  -- The first so many of all matches, in no other order than that of the tiers: to count them and their facets. A statement for a
+  -- query that may be null would have a plan for all books.
   body := '';
   for t in 0..5 loop
     body := body || format($sql$
       when %1$s then
-        return query
-          select s.book_id, s.facets from book_search s
-          where s.tier = %1$s and (p_query is null or s.words @@ p_query)
-            and (p_filter is null or passes(p_filter, s.book_id, s.published_year))
-          limit p_limit;$sql$, t);
+        if p_query is null then
+          return query
+            select s.book_id, s.facets from book_search s
+            where s.tier = %1$s and (p_filter is null or passes(p_filter, s.book_id, s.published_year))
+            limit p_limit;
+        else
+          return query
+            select s.book_id, s.facets from book_search s
+            where s.tier = %1$s and s.words @@ p_query
+              and (p_filter is null or passes(p_filter, s.book_id, s.published_year))
+            limit p_limit;
+        end if;$sql$, t);
   end loop;
   execute format($f$
     create function matches_in(p_tier smallint, p_query tsquery, p_filter book_filter, p_limit integer)
@@ -584,9 +592,9 @@ return (
 
 -- The first matches after p_after, in the order of a search. Asks one way after the other, and in each one tier after the
 -- other, until there are enough. Where what was typed is found less than three times, its last word may go on, and then its
--- words may be spelt otherwise.
+-- words may be spelt otherwise. `rows`: a page, or the planner expects a thousand and reads all books to join them.
 create function find_books(p_request book_search_request, p_after book_match, p_limit integer) returns setof book_match
-language plpgsql stable set plan_cache_mode = force_generic_plan as $$
+language plpgsql stable rows 21 set plan_cache_mode = force_generic_plan as $$
 declare
   r book_search_request := p_request;
   found_so_far integer := 0;
@@ -902,7 +910,7 @@ begin
   execute format($f$
     create function sort_books(p_request book_search_request, p_sort text, p_after_key text, p_after_id uuid, p_limit integer)
     returns table (key text, book_id uuid)
-    language plpgsql stable set plan_cache_mode = force_generic_plan as $b$
+    language plpgsql stable rows 21 set plan_cache_mode = force_generic_plan as $b$
     declare
       r book_search_request := p_request;
       ids uuid[] := '{}';

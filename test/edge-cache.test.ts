@@ -68,9 +68,6 @@ async function aBookAt(edge: Edge) {
   return { id, isbn, title, paths, rename }
 }
 
-const setTitle = (edge: Edge, id: string, title: string) =>
-  edge.database`update books set title = ${title} where id = ${id}`
-
 describe('the second reader', () => {
   test('costs no round trip, and hears the same with an age and an id of its own', async () => {
     const edge = libraryAtTheEdge()
@@ -255,8 +252,8 @@ describe('what nobody here has changed', () => {
     const edge = libraryAtTheEdge()
     const { id, title, paths } = await aBookAt(edge)
     await look(edge, paths.book)
-    await setTitle(edge, id, 'changed elsewhere')
-    await edge.database`update books set version = version + 1 where id = ${id}`
+    await edge.database`
+      update books set title = 'changed elsewhere', version = version + 1 where id = ${id}`
     shiftMs = 4_000
     expect(await look(edge, paths.book)).toMatchObject({ trips: 0, age: '4', body: { title } })
     shiftMs = 14_000

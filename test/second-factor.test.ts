@@ -128,7 +128,9 @@ describe('enrolment', () => {
     const patron = await aNewcomer()
     const secrets = await Promise.all(Array.from({ length: 5 }, () => begin(patron)))
     const answers = await Promise.all(secrets.map(({ secret }) => confirm(patron, codeOf(secret))))
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 403, 403, 403, 403])
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+    // A code of another secret is wrong; whoever asks when it is on already is told that.
+    for (const { status } of answers) expect([200, 403, 409]).toContain(status)
     const { secret } = secrets[answers.findIndex(({ status }) => status === 200)] ?? { secret: '' }
     expect((await logIn(patron.username, codeOf(secret, 1))).status).toBe(201)
     expect((await shown(patron)).body.recoveryCodesLeft).toBe(10)

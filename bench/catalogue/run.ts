@@ -13,10 +13,11 @@ import { generate, readSeeds } from './generate.ts'
 import { readGoodbooks } from './goodbooks.ts'
 import { load } from './load.ts'
 import { measure } from './measure.ts'
+import { compareThroughput } from './throughput.ts'
 
 /** What searches of catalogues of several sizes cost the database, and which books are found by what people type. */
 
-const usage = `usage: node bench/catalogue/run.ts --books-7k FILE.csv [--goodbooks-10k FILE.csv] [--sizes 10000,100000] [--rounds 200]
+const usage = `usage: node bench/catalogue/run.ts --books-7k FILE.csv [--goodbooks-10k FILE.csv] [--sizes 10000,100000] [--rounds 200] [--seconds 5]
 
   --books-7k       real books to make others like: columns title, authors (by semicolons), categories, description
   --goodbooks-10k  the books of goodbooks-10k, to find known ones among
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     'goodbooks-10k': { type: 'string' },
     sizes: { type: 'string', default: '10000,100000' },
     rounds: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '5' },
   },
 })
 const say = (text: string) => console.log(text)
@@ -86,6 +88,7 @@ async function main() {
           sizes.map(({ name, size: bytes }) => [name, bytes]),
         ),
       )
+      say(await compareThroughput({ life, url, directory, seconds: Number(options.seconds), note }))
     }
 
     const goodbooks = options['goodbooks-10k']

@@ -10,4 +10,4 @@ export const seeds = Array.from({ length: factor }, (_, index) => seed + index)
 export const control = { deeds: 100, rounds: 40 }
 
 /** Who want the last copy at once, and how often. */
-export const rivals = { patrons: 200, rounds: 10 * factor }
+export const rivals = { patrons: 200, rounds: 20 * factor }
