@@ -648,77 +648,32 @@ begin
 end
 $$;
 
--- Whether what was typed is found so many times as it was typed.
-create function is_found(p_request book_search_request, p_times integer) returns boolean
-language plpgsql stable as $$
+-- The first so many that match as it was typed, the most borrowed tier first, and what they are filed under.
+create function matches_of(p_request book_search_request, p_limit integer) returns table (book_id uuid, facets text[])
+language plpgsql stable set plan_cache_mode = force_generic_plan as $$
 declare
+  found_so_far integer := 0;
   got integer;
-  total integer := 0;
 begin
+  if p_request.isbn is not null then
+    return query
+      select s.book_id, s.facets from find_books(p_request, null, 1) as m
+      join book_search s on s.book_id = m.book_id;
+    return;
+  end if;
   for t in 0..5 loop
-    select count(*) into got from matches_in(t::smallint, p_request.query, p_request.filter, p_times - total);
-    total := total + got;
-    if total >= p_times then
-      return true;
-    end if;
+    return query select * from matches_in(t::smallint, p_request.query, p_request.filter, p_limit - found_so_far);
+    get diagnostics got = row_count;
+    found_so_far := found_so_far + got;
+    exit when found_so_far >= p_limit;
   end loop;
-  return false;
 end
 $$;
 
--- How many there are, counted up to p_limit, and what the first so many have in common.
-create function count_books(p_request book_search_request, p_limit integer, p_with_facets boolean, out total integer, out facets json)
-language plpgsql stable set plan_cache_mode = force_generic_plan as $$
-declare
-  ids uuid[] := '{}';
-  values_found text[] := '{}';
-  got record;
-begin
-  total := 0;
-  if p_request.isbn is not null then
-    ids := array(select m.book_id from find_books(p_request, null, 1) as m);
-    total := cardinality(ids);
-  end if;
-  for t in 0..5 loop
-    exit when p_request.isbn is not null;
-    select count(*)::integer as books, array_agg(m.book_id) as ids into got
-    from matches_in(t::smallint, p_request.query, p_request.filter, p_limit + 1 - total) as m;
-    total := total + got.books;
-    if p_with_facets then
-      ids := ids || got.ids;
-    end if;
-    exit when total > p_limit;
-  end loop;
-  if not p_with_facets then
-    return;
-  end if;
-  select json_build_object(
-    'subjects', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'subject'), '[]'),
-    'authors', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'author'), '[]'),
-    'series', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'series'), '[]'),
-    'languages', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'language'), '[]'),
-    'years', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'year'), '[]'),
-    'decades', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'decade'), '[]'),
-    'formats', coalesce(json_agg(c.found order by c.place) filter (where c.kind = 'format'), '[]'),
-    'available', (
-      select count(distinct c.book_id) from copies c
-      where c.book_id = any (ids[:p_limit]) and c.removed_at is null and can_be_lent(c)
-    )
-  ) into facets
-  from (
-    select f.kind, f.place, json_build_object('value', coalesce(h.label, f.key), 'count', f.books) as found
-    from (
-      select split_part(f, ':', 1) as kind, substr(f, strpos(f, ':') + 1) as key, count(*) as books,
-        row_number() over (partition by split_part(f, ':', 1) order by count(*) desc, f) as place
-      from book_search s, unnest(s.facets) as f
-      where s.book_id = any (ids[:p_limit])
-      group by f
-    ) as f
-    left join headings h on h.kind = f.kind and h.key = f.key
-    where f.place <= 10
-  ) as c;
-end
-$$;
+-- Whether what was typed is found so many times as it was typed.
+create function is_found(p_request book_search_request, p_times integer) returns boolean
+language sql stable
+return (select count(*) from matches_of(p_request, p_times)) >= p_times;
 
 -- Headings ------------------------------------------------------------------------------------------------
 
@@ -742,6 +697,45 @@ create table heading_starts (
   constraint heading_starts_heading_fkey foreign key (kind, key) references headings (kind, key) on delete cascade
 );
 create index heading_starts_by_start on heading_starts (kind, tier, start text_pattern_ops);
+
+-- How many there are, counted up to p_limit and one, and what the first so many have in common.
+create function count_books(p_request book_search_request, p_limit integer, out total integer, out facets json)
+language sql stable
+begin atomic
+  with found as materialized (
+    select m.book_id, m.facets from matches_of(p_request, p_limit + 1) with ordinality as m (book_id, facets, place)
+  ),
+  counted as materialized (
+    select f.book_id, f.facets from found f limit p_limit
+  ),
+  filed as materialized (
+    select split_part(g.facet, ':', 1) as kind, substr(g.facet, strpos(g.facet, ':') + 1) as key, g.books,
+      row_number() over (partition by split_part(g.facet, ':', 1) order by g.books desc, g.facet collate "C") as place
+    from (
+      select u.facet, count(*) as books from counted c, unnest(c.facets) as u (facet) group by u.facet
+    ) as g
+  ),
+  labelled as materialized (
+    select f.kind, f.place, json_build_object('value', coalesce(h.label, f.key), 'count', f.books) as found
+    from filed f
+    left join headings h on h.kind = f.kind and h.key = f.key
+    where f.place <= 10
+  )
+  select (select count(*) from found)::integer, json_build_object(
+    'subjects', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'subject'), '[]'),
+    'authors', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'author'), '[]'),
+    'series', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'series'), '[]'),
+    'languages', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'language'), '[]'),
+    'years', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'year'), '[]'),
+    'decades', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'decade'), '[]'),
+    'formats', coalesce(json_agg(l.found order by l.place) filter (where l.kind = 'format'), '[]'),
+    'available', (
+      select count(distinct c.book_id) from copies c
+      where c.book_id = any (array(select book_id from counted)) and c.removed_at is null and can_be_lent(c)
+    )
+  )
+  from labelled l;
+end;
 
 create function tier_of_heading(p_books integer) returns smallint
 language sql immutable parallel safe
@@ -1023,12 +1017,12 @@ revoke execute on function
   stemmer, searchable, words_of, query_of, title_line, facets_of, formats_of, keep_book_search,
   keep_format_facets, lexeme, passes, titles_like, names_like, descriptions_like, matches_in, search_request,
   variants_of, spellings, long_words, spelling_query, spellings_of, prefix_of, nearly_like, did_you_mean,
-  find_books, is_found, count_books, tier_of_heading, learn_books, tier_at, retier, sort_books,
+  find_books, matches_of, is_found, count_books, tier_of_heading, learn_books, tier_at, retier, sort_books,
   suggest_titles, suggest_headings, highlight
 from public;
 grant execute on function
   stemmer, searchable, words_of, query_of, title_line, facets_of, formats_of, lexeme, passes, titles_like,
   names_like, descriptions_like, matches_in, search_request, variants_of, spellings, long_words,
-  spelling_query, spellings_of, prefix_of, nearly_like, did_you_mean, find_books, is_found, count_books,
+  spelling_query, spellings_of, prefix_of, nearly_like, did_you_mean, find_books, matches_of, is_found, count_books,
   tier_of_heading, learn_books, tier_at, retier, sort_books, suggest_titles, suggest_headings, highlight
 to lectern_worker;

@@ -57,7 +57,7 @@ export async function listBooks(db: Db, filter: BookQuery): Promise<Listed> {
       ${facets ? sql`counted.facets::text` : sql`null`} as facets,
       ${highlights && q !== undefined ? highlightsOf(q, limit) : sql`null`} as highlights
     from asked
-    ${facets ? sql`cross join lateral count_books(asked.r, ${COUNTED}, true) as counted` : sql``}`)
+    ${facets ? sql`cross join lateral count_books(asked.r, ${COUNTED}) as counted` : sql``}`)
   return {
     items: row.items,
     nextCursor: row.last === null ? null : makeCursor(row.last),
