@@ -37,7 +37,14 @@ async function compare(bench: Here, pgbench: Pgbench, work: Work, connections: n
     sides: [
       (duration) => loadWorker({ url: worker.url, work, patrons, extent: { duration } }),
       (seconds) =>
-        loadPgbench({ pgbench, url: variables.DATABASE_URL, script, directory, clients: connections, seconds }),
+        loadPgbench({
+          pgbench,
+          url: variables.DATABASE_URL,
+          scripts: [script],
+          directory,
+          clients: connections,
+          seconds,
+        }),
     ],
     seconds,
     processes,

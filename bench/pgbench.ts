@@ -88,14 +88,9 @@ function literal(param: unknown): string {
   throw new Error(`A statement has a parameter that pgbench is not told: ${JSON.stringify(param)}`)
 }
 
-/** Statements that are nobody's, one after the other, as one transaction of pgbench. */
-export const plainScript = (statements: readonly Trip['statements'][number][]) =>
-  statements
-    .map(
-      ({ query, params }) =>
-        `${query.replaceAll(/\$(\d+)/g, (_, place: string) => literal(params[Number(place) - 1])).replaceAll(/\s+/g, ' ')};\n`,
-    )
-    .join('')
+/** A statement that is nobody's. */
+export const plainScript = ({ query, params }: Trip['statements'][number]) =>
+  `${query.replaceAll(/\$(\d+)/g, (_, place: string) => literal(params[Number(place) - 1])).replaceAll(/\s+/g, ' ')};\n`
 
 /** To connect and to make the first plans takes a while. */
 const START_SECONDS = 1
@@ -107,24 +102,34 @@ const FIRST_ONES = 5
 export async function loadPgbench({
   pgbench,
   url,
-  script,
+  scripts,
   directory,
   clients,
   seconds,
-  first = FIRST_ONES,
 }: {
   pgbench: Pgbench
   url: string
-  script: string
+  /** Each is a transaction; of several one is taken by chance each time. */
+  scripts: string[]
   directory: string
   clients: number
   seconds: number
-  first?: number
 }): Promise<{ done: number; perSecond: number }> {
   const { hostname, port, username, password, pathname } = new URL(url)
   const duration = Math.ceil(seconds) + START_SECONDS
   const logs = await mkdtemp(join(directory, 'pgbench-'))
-  const options = ['-n', '-M', 'extended', '-D', 'known=0', '-c', String(clients), '-T', String(duration), '-f', script]
+  const options = [
+    '-n',
+    '-M',
+    'extended',
+    '-D',
+    'known=0',
+    '-c',
+    String(clients),
+    '-T',
+    String(duration),
+    ...scripts.flatMap((script) => ['-f', script]),
+  ]
   const { stdout } = await run(pgbench.path, [...options, '-l', `--log-prefix=${join(logs, 'log')}`], {
     timeout: (duration + 30) * 1000,
     env: {
@@ -137,7 +142,7 @@ export async function loadPgbench({
     },
   })
   const [log = ''] = await readdir(logs)
-  const rates = ratesIn(await readFile(join(logs, log), 'utf8'), first)
+  const rates = ratesIn(await readFile(join(logs, log), 'utf8'))
   if (rates.length < clients) throw new Error(`Too slow to measure. pgbench said:\n${stdout}`)
   const perSecond = rates.reduce((sum, rate) => sum + rate, 0)
   return { done: perSecond * seconds, perSecond }
@@ -145,10 +150,10 @@ export async function loadPgbench({
 
 /** Of each client. A line is its number, the transaction's, how long that took, the script's, and when it ended, in
  *  seconds and microseconds. */
-function ratesIn(log: string, leftOut: number): number[] {
+function ratesIn(log: string): number[] {
   const ends = Map.groupBy(log.trim().split('\n'), (line) => line.split(' ', 1)[0])
   return [...ends.values()].flatMap((lines) => {
-    const times = lines.slice(leftOut).map((line) => {
+    const times = lines.slice(FIRST_ONES).map((line) => {
       const [seconds, micros] = line.split(' ').slice(4, 6)
       return Number(seconds) + Number(micros) / 1e6
     })

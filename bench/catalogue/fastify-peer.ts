@@ -1,9 +1,10 @@
+import { json } from 'node:stream/consumers'
 import fastify from 'fastify'
 import pg from 'pg'
 import { z } from 'zod'
 
-/** What people write who have a PostgreSQL beside them: Fastify, a pool of pg, and the statements of the Worker. Reads one line from
- *  its standard input, and says when it listens. */
+/** What people write who have a PostgreSQL beside them: Fastify, a pool of pg, and the statements of the Worker. It reads on
+ *  its standard input what it is to do, and says when it listens. */
 
 const Asked = z.object({ query: z.string(), params: z.array(z.unknown()) })
 export const PeerOptions = z.object({
@@ -15,10 +16,7 @@ export const PeerOptions = z.object({
   searches: z.record(z.string(), Asked),
 })
 
-const line = await new Promise<string>((resolve) => {
-  process.stdin.once('data', (chunk: Buffer) => resolve(chunk.toString()))
-})
-const { databaseUrl, port, connections, list, searches } = PeerOptions.parse(JSON.parse(line))
+const { databaseUrl, port, connections, list, searches } = PeerOptions.parse(await json(process.stdin))
 const pool = new pg.Pool({ connectionString: databaseUrl, max: connections })
 const app = fastify()
 

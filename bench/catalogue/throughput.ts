@@ -97,8 +97,13 @@ export async function compareThroughput({
     ],
   ] as const) {
     note(`${name} ...`)
-    const script = join(directory, 'reads.sql')
-    await writeFile(script, plainScript(statements))
+    const scripts = await Promise.all(
+      statements.map(async (statement, place) => {
+        const script = join(directory, `read-${place}.sql`)
+        await writeFile(script, plainScript(statement))
+        return script
+      }),
+    )
     const many = statements.length
     const sides = [
       (duration: number) => loadWorker({ url: worker.url, work, patrons, extent: { duration } }),
@@ -106,16 +111,17 @@ export async function compareThroughput({
       ...(pgbench === null
         ? []
         : [
-            (seconds: number) =>
-              loadPgbench({
+            async (seconds: number) => {
+              const { done, perSecond } = await loadPgbench({
                 pgbench,
                 url: variables.DATABASE_URL,
-                script,
+                scripts,
                 directory,
                 clients: CONNECTIONS,
                 seconds,
-                first: 1,
-              }),
+              })
+              return { done: done / many, perSecond: perSecond / many }
+            },
           ]),
     ]
     const [ours = [], fastify = [], direct] = await takeTurns({
