@@ -97,7 +97,6 @@ create table book_search (
   names tsvector not null,
   words tsvector not null,
   facets text[] not null,
-  learned boolean not null default false,
   constraint book_search_pkey primary key (book_id),
   constraint book_search_book_fkey foreign key (book_id) references books (id) on delete cascade,
   constraint book_search_tier_known check (tier between 0 and 5)
@@ -112,19 +111,27 @@ create index book_search_by_popularity on book_search ((-popularity), book_id);
 create index book_search_by_title on book_search (title_key collate "C", book_id);
 create index book_search_by_year on book_search ((coalesce(published_year, '-32768'::smallint)), book_id);
 create index book_search_by_leading_title on book_search (tier, title_key text_pattern_ops);
-create index book_search_unlearned on book_search (book_id) where not learned;
-create index book_search_names_0 on book_search using gin (names) where tier = 0;
-create index book_search_words_0 on book_search using gin (words) where tier = 0;
-create index book_search_names_1 on book_search using gin (names) where tier = 1;
-create index book_search_words_1 on book_search using gin (words) where tier = 1;
-create index book_search_names_2 on book_search using gin (names) where tier = 2;
-create index book_search_words_2 on book_search using gin (words) where tier = 2;
-create index book_search_names_3 on book_search using gin (names) where tier = 3;
-create index book_search_words_3 on book_search using gin (words) where tier = 3;
-create index book_search_names_4 on book_search using gin (names) where tier = 4;
-create index book_search_words_4 on book_search using gin (words) where tier = 4;
-create index book_search_names_5 on book_search using gin (names) where tier = 5;
-create index book_search_words_5 on book_search using gin (words) where tier = 5;
+-- What is new waits in a list that every search reads: 256 kB of it, where the server's 4 MB would take milliseconds.
+create index book_search_names_0 on book_search using gin (names) with (gin_pending_list_limit = 256) where tier = 0;
+create index book_search_words_0 on book_search using gin (words) with (gin_pending_list_limit = 256) where tier = 0;
+create index book_search_names_1 on book_search using gin (names) with (gin_pending_list_limit = 256) where tier = 1;
+create index book_search_words_1 on book_search using gin (words) with (gin_pending_list_limit = 256) where tier = 1;
+create index book_search_names_2 on book_search using gin (names) with (gin_pending_list_limit = 256) where tier = 2;
+create index book_search_words_2 on book_search using gin (words) with (gin_pending_list_limit = 256) where tier = 2;
+create index book_search_names_3 on book_search using gin (names) with (gin_pending_list_limit = 256) where tier = 3;
+create index book_search_words_3 on book_search using gin (words) with (gin_pending_list_limit = 256) where tier = 3;
+create index book_search_names_4 on book_search using gin (names) with (gin_pending_list_limit = 256) where tier = 4;
+create index book_search_words_4 on book_search using gin (words) with (gin_pending_list_limit = 256) where tier = 4;
+create index book_search_names_5 on book_search using gin (names) with (gin_pending_list_limit = 256) where tier = 5;
+create index book_search_words_5 on book_search using gin (words) with (gin_pending_list_limit = 256) where tier = 5;
+
+-- Books that are new or have changed, whose words and headings are to be learned: see learn_books(). A table of its own, because
+-- a mark on the row above would be written into all of its indexes.
+create table unlearned_books (
+  book_id uuid not null,
+  constraint unlearned_books_pkey primary key (book_id),
+  constraint unlearned_books_book_fkey foreign key (book_id) references books (id) on delete cascade
+);
 
 -- A title as it is compared with what somebody typed: no punctuation, and no English article before it.
 create function title_line(given text) returns text
@@ -161,6 +168,7 @@ declare
 begin
   if new.removed_at is not null then
     delete from book_search where book_id = new.id;
+    delete from unlearned_books where book_id = new.id;
     return null;
   end if;
   s.facets := facets_of(new) || formats_of(new.id);
@@ -174,7 +182,8 @@ begin
   values (new.id, title_line(new.title), new.published_year, s.names, s.words, s.facets)
   on conflict (book_id) do update
   set title_key = excluded.title_key, published_year = excluded.published_year, names = excluded.names,
-    words = excluded.words, facets = excluded.facets, learned = false;
+    words = excluded.words, facets = excluded.facets;
+  insert into unlearned_books (book_id) values (new.id) on conflict do nothing;
   return null;
 end
 $$;
@@ -749,7 +758,7 @@ declare
   ids uuid[];
 begin
   select array_agg(b.book_id) into ids
-  from (select book_id from book_search where not learned order by book_id limit p_limit for update skip locked) as b;
+  from (select book_id from unlearned_books order by book_id limit p_limit for update skip locked) as b;
   if ids is null then
     return 0;
   end if;
@@ -789,7 +798,7 @@ begin
   order by k.kind, k.key, p.start
   on conflict (kind, key, start) do update set tier = excluded.tier where heading_starts.tier <> excluded.tier;
 
-  update book_search set learned = true where book_id = any (ids);
+  delete from unlearned_books where book_id = any (ids);
   return cardinality(ids);
 end
 $$;
@@ -1009,6 +1018,7 @@ return (
 -- What of this the Worker may (0004_worker_role.sql) -----------------------------------------------------------
 
 grant select, insert, update, delete on book_search to lectern_worker;
+grant select, insert, update, delete on unlearned_books to lectern_worker;
 grant select, insert, update (books) on vocabulary to lectern_worker;
 grant select, insert, update (books) on headings to lectern_worker;
 grant select, insert, update (tier) on heading_starts to lectern_worker;

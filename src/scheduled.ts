@@ -20,7 +20,7 @@ export const tasks = [
   { event: 'holds_settled', statement: sql`select settle_holds(100) as count` },
   { event: 'blocks_ended', statement: sql`select end_blocks(1000) as count` },
   { event: 'cleared_away', statement: sql`select clear_away(1000) as count` },
-  { event: 'books_learned', statement: sql`select learn_books(200) as count` },
+  { event: 'books_learned', statement: sql`select learn_books(1000) as count` },
   { event: 'books_ranked', statement: sql`select retier(5000) as count` },
   { event: 'figures_gathered', statement: sql`select gather_figures(1000) as count` },
   { event: 'figures_aged', statement: sql`select age_figures(1000) as count` },

@@ -387,6 +387,7 @@ const needs: Need[] = [
       'select on copies',
       'select on holds',
       ...['select', 'insert', 'update'].map((verb) => `${verb} on book_search`),
+      'insert on unlearned_books',
       ...columns('insert', 'book_revisions', 'book_id', 'version', 'kind', 'record', 'actor_id'),
       ...['select', 'insert', 'delete'].map((verb) => `${verb} on book_keys`),
     ],
@@ -418,6 +419,7 @@ const needs: Need[] = [
       ...columns('update', 'headings', 'books'),
       ...columns('update', 'heading_starts', 'tier'),
       ...['select', 'update'].map((verb) => `${verb} on tier_walk`),
+      ...['select', 'update', 'delete'].map((verb) => `${verb} on unlearned_books`),
     ],
   },
   {

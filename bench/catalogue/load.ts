@@ -58,6 +58,7 @@ export async function load(client: Client, records: Iterable<object>, note: (wha
     where s.book_id = p.book_id`,
     [count],
   )
+  await client.query('insert into unlearned_books select book_id from book_search')
   note('tiers')
   await client.query('vacuum full book_search')
   await client.query("set maintenance_work_mem = '512MB'")

@@ -14,9 +14,9 @@ import type { Patron, Variables } from '../library.ts'
 import type { Lifetime } from '../lifetime.ts'
 import { loadWorker } from '../load.ts'
 import { findPgbench, loadPgbench, plainScript } from '../pgbench.ts'
-import { parentOf } from '../processes.ts'
+import { type CpuMs, parentOf } from '../processes.ts'
 import { median, table, withSpread } from '../table.ts'
-import { ratios, takeTurns, type Turn } from '../turns.ts'
+import { medianCpu, ratios, takeTurns, type Turn } from '../turns.ts'
 import { bundleWorker, startWorker } from '../worker.ts'
 import { recorded, type Served } from '../work.ts'
 import type { PeerOptions } from './fastify-peer.ts'
@@ -85,6 +85,7 @@ export async function compareThroughput({
   const pgbench = await findPgbench()
 
   const lines: string[][] = []
+  const cpu: string[][] = []
   for (const [name, work, statements] of [
     ['list of 20', servedOf('list', ['/v1/books']), [list]],
     [
@@ -131,6 +132,10 @@ export async function compareThroughput({
       settle: () => Promise.resolve(),
     })
     const rate = ({ perSecond }: Turn) => perSecond * many
+    const each = medianCpu(
+      ours.map((turn) => ({ ...turn, cpuMs: turn.cpuMs && mapCpu(turn.cpuMs, (ms) => ms / many) })),
+    )
+    cpu.push([name, each.worker, each.node, each.postgres])
     const rateOf = (turns: Turn[]) => median(turns.map(rate)).toFixed(0)
     lines.push([
       name,
@@ -140,18 +145,27 @@ export async function compareThroughput({
       ...(direct === undefined ? ['no pgbench', ''] : [rateOf(direct), withSpread(ratios(ours, direct, rate))]),
     ])
   }
-  return table(
-    [
-      'Requests a second',
-      'Worker',
-      'Fastify with pg',
-      'Worker / Fastify',
-      pgbench?.name ?? 'pgbench',
-      'Worker / pgbench',
-    ],
-    lines,
-  )
+  return [
+    table(
+      [
+        'Requests a second',
+        'Worker',
+        'Fastify with pg',
+        'Worker / Fastify',
+        pgbench?.name ?? 'pgbench',
+        'Worker / pgbench',
+      ],
+      lines,
+    ),
+    table(['CPU ms each', 'workerd', 'Node (autocannon, endpoint)', 'PostgreSQL'], cpu),
+  ].join('\n')
 }
+
+const mapCpu = ({ worker, node, postgres }: CpuMs, map: (ms: number) => number): CpuMs => ({
+  worker: map(worker),
+  node: map(node),
+  postgres: map(postgres),
+})
 
 /** Reads ask for nobody: so many connections, that is all. */
 const patrons = Array.from({ length: CONNECTIONS }, (): Patron => ({ userId: '', sessionId: '', bookId: '' }))

@@ -466,7 +466,6 @@ export const bookSearch = pgTable(
     names: tsvector('names').notNull(),
     words: tsvector('words').notNull(),
     facets: text('facets').array().notNull(),
-    learned: boolean('learned').notNull().default(false),
   },
   (t) => [
     primaryKey({ name: 'book_search_pkey', columns: [t.bookId] }),
@@ -476,19 +475,23 @@ export const bookSearch = pgTable(
     index('book_search_by_title').on(sql`${t.titleKey} collate "C"`, t.bookId),
     index('book_search_by_year').on(sql`(coalesce(${t.publishedYear}, '-32768'::smallint))`, t.bookId),
     index('book_search_by_leading_title').on(t.tier, t.titleKey.op('text_pattern_ops')),
-    index('book_search_unlearned')
-      .on(t.bookId)
-      .where(sql`not ${t.learned}`),
     ...searchTiers.flatMap((tier) => [
       index(`book_search_names_${tier}`)
         .using('gin', t.names)
+        .with({ gin_pending_list_limit: 256 })
         .where(sql`${t.tier} = ${sql.raw(String(tier))}`),
       index(`book_search_words_${tier}`)
         .using('gin', t.words)
+        .with({ gin_pending_list_limit: 256 })
         .where(sql`${t.tier} = ${sql.raw(String(tier))}`),
     ]),
   ],
 )
+
+export const unlearnedBooks = pgTable('unlearned_books', { bookId: uuid('book_id').notNull() }, (t) => [
+  primaryKey({ name: 'unlearned_books_pkey', columns: [t.bookId] }),
+  foreignKey({ name: 'unlearned_books_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
+])
 
 export const vocabulary = pgTable(
   'vocabulary',
