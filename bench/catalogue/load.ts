@@ -39,7 +39,7 @@ export async function load(client: Client, records: Iterable<object>, note: (wha
          select words_of(concat_ws(' ', b.title, b.subtitle), b.language, 'A')
            || words_of(texts_of(b.contributors, 'name'), b.language, 'B')
            || words_of(texts_of(b.series, 'name'), b.language, 'C')
-           || words_of(join_texts(b.subjects), b.language, 'D') || array_to_tsvector(f.facets) as names
+           || words_of(join_texts(b.subjects), b.language, 'D') || filed_under(f.facets) as names
        ) as n`,
       [from],
     )
