@@ -134,6 +134,12 @@ describe('typing', () => {
     expect([again.items[0]?.title, again.didYouMean]).toEqual([title, null])
   })
 
+  test('what a book is filed under is no word of it', async () => {
+    for (const q of ['emma form', 'emma langu', 'emma decad', 'emma year', 'emma auth']) {
+      expect((await suggest(q)).titles, q).toEqual([])
+    }
+  })
+
   test('a last word that goes on is found', async () => {
     expect(await titles('fahren')).toEqual(['Fahrenheit 451'])
     expect(await titles('jane austen zom')).toContain('Pride and Prejudice and Zombies')
