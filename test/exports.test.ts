@@ -189,8 +189,8 @@ describe('a search as a file', () => {
     const { reader } = await begun(120)
     const decoder = new TextDecoder()
     let text = decoder.decode((await reader.read()).value)
-    await database`update books set removed_at = now() where title = 'Book 0119'`
-    await database`update books set title = 'Book 0000' where title = 'Book 0120'`
+    await database`update books set removed_at = now(), version = version + 1 where title = 'Book 0119'`
+    await database`update books set title = 'Book 0000', version = version + 1 where title = 'Book 0120'`
     for (let next = await reader.read(); !next.done; next = await reader.read()) text += decoder.decode(next.value)
     const found = (JSON.parse(text) as { title: string }[]).map(({ title }) => title)
     expect(found).toEqual([...titles(1, 118), 'Book 0000'])
