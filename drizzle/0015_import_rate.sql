@@ -359,7 +359,8 @@ $$;
 -- order they are taken. Those that are left out may be new all the same.
 create function new_of_batch(p_records jsonb) returns integer[]
 language plpgsql stable
--- Each is looked up in the indexes: tables grow faster than what the planner knows of them, and sessions keep their plans.
+-- Tables grow faster than what the planner knows of them, and sessions keep their plans: with a limit, and without other scans,
+-- each record is looked up in the indexes.
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
@@ -382,28 +383,34 @@ begin
     ),
     known as materialized (
       select i.position from isbns i
-      where i.holders > 1 or exists (select from book_isbns b where b.isbn = i.isbn)
+      where i.holders > 1 or (select true from book_isbns b where b.isbn = i.isbn)
     ),
     alone as (
       select g.*, count(*) over (partition by g.key) as of_key, count(*) over (partition by g.title) as of_title
       from given g
+    ),
+    -- First what costs least, since of an import that is run again it leaves nothing.
+    unknown as materialized (
+      select a.* from alone a
+      where a.of_key = 1 and a.of_title = 1
+        and a.position <> all (array(select k.position from known k))
+        and (
+          select true from marc_records m where m.control_number = a.number and m.control_system = a.system limit 1
+        ) is null
+        and (
+          select true from import_records r join imports i on i.id = r.import_id
+          where r.record_key = a.key and r.digest = a.digest and r.book_id is not null and r.verdict <> 'refused'
+            and not i.dry_run and i.undo_begun_at is null
+          limit 1
+        ) is null
     )
-    select a.position from alone a
-    where a.of_key = 1 and a.of_title = 1
-      and a.position <> all (array(select k.position from known k))
-      and not exists (
-        select from marc_records m where m.control_number = a.number and m.control_system = a.system
-      )
-      and not exists (
-        select from import_records r join imports i on i.id = r.import_id
-        where r.record_key = a.key and r.digest = a.digest and r.book_id is not null and r.verdict <> 'refused'
-          and not i.dry_run and i.undo_begun_at is null
-      )
-      and not exists (
-        select from book_search s join books b on b.id = s.book_id
-        where s.title_key collate "C" = a.title_key and fold(b.title) = a.title
-          and is_same_edition(book_record(b), a.record)
-      )
+    select a.position from unknown a
+    where (
+      select true from book_search s join books b on b.id = s.book_id
+      where s.title_key collate "C" = a.title_key and fold(b.title) = a.title
+        and is_same_edition(book_record(b), a.record)
+      limit 1
+    ) is null
     order by a.position
   );
 end
@@ -443,8 +450,10 @@ begin
 end
 $$;
 
--- As before, and: what is certainly new is taken all at once.
-create or replace function take_records(p_import_id uuid, p_records jsonb, p_is_last boolean) returns json
+-- As before, and: what is certainly new is taken all at once. p_after: the record of that position must have been taken, so that
+-- batches that were sent one behind the other are taken in their order.
+drop function take_records(uuid, jsonb, boolean);
+create function take_records(p_import_id uuid, p_records jsonb, p_is_last boolean, p_after integer default null) returns json
 language plpgsql as $$
 declare
   import imports := take_import(p_import_id);
@@ -458,6 +467,10 @@ declare
 begin
   if import.undo_begun_at is not null then
     perform refuse('import-undone');
+  end if;
+  if p_after is not null
+    and not exists (select from import_records where import_id = p_import_id and position = p_after) then
+    perform refuse('busy');
   end if;
   if there <> '{}' then
     p_records := (
@@ -523,5 +536,6 @@ end
 $$;
 
 -- What of this the Worker may (0004_worker_role.sql).
-revoke execute on function searched_of, keep_new_books, insert_books, new_of_batch, take_new from public;
-grant execute on function searched_of, insert_books, new_of_batch, take_new to lectern_worker;
+revoke execute on function searched_of, keep_new_books, insert_books, new_of_batch, take_new, take_records
+from public;
+grant execute on function searched_of, insert_books, new_of_batch, take_new, take_records to lectern_worker;
