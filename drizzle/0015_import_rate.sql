@@ -152,7 +152,7 @@ $$;
 
 -- Importing -------------------------------------------------------------------------------------------------
 
--- As before, but that what was refused is of no book.
+-- As before, but that what was refused is of no book, and that a dry run keeps no control number of what it merges.
 create or replace function match_record(p_import imports, p_given jsonb, out book_id uuid, out matched_by text)
 language plpgsql stable as $$
 declare
@@ -322,7 +322,7 @@ begin
     insert into import_keys (import_id, key, book_id)
     select p_import.id, k.key, taken.book_id
     from (
-      select key_digest('control', system || ' ' || number) as key
+      select key_digest('control', system || ' ' || number) as key where taken.verdict in ('created', 'updated')
       union all select key_digest('title', fold(new ->> 'title'))
       union all select key_digest('isbn', isbn) from jsonb_array_elements_text(new -> 'isbns') as isbn
     ) as k
