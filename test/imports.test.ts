@@ -168,14 +168,14 @@ describe('an import', () => {
   test('gives the same verdicts for a batch as for its records one by one, whatever they share', async () => {
     const numbers = fc.integer({ min: 0, max: 5 })
     const shared = fc.record({
-      title: fc.oneof({ arbitrary: numbers, weight: 3 }, { arbitrary: fc.integer({ min: 6, max: 40 }), weight: 2 }),
-      author: fc.option(fc.integer({ min: 0, max: 1 })),
-      isbns: fc.uniqueArray(numbers, { maxLength: 2 }),
-      number: fc.option(numbers, { freq: 2 }),
+      title: fc.integer({ min: 0, max: 15 }),
+      author: fc.option(fc.constantFrom(0, 0, 0, 1), { freq: 9 }),
+      isbns: fc.oneof(fc.constant([]), fc.constant([]), fc.uniqueArray(numbers, { maxLength: 2 })),
+      number: fc.option(numbers, { freq: 1 }),
       year: fc.option(fc.constantFrom(1900, 1901), { freq: 4 }),
       publisher: fc.option(fc.constantFrom('Murray', 'Virago')),
     })
-    const batches = fc.sample(fc.array(shared, { minLength: 30, maxLength: 30 }), { seed: 15, numRuns: 4 })
+    const batches = fc.sample(fc.array(shared, { minLength: 20, maxLength: 20 }), { seed: 15, numRuns: 6 })
     for (const batch of batches) {
       const recordsOf = () => {
         const [own, isbns] = [word(), Array.from({ length: 6 }, anIsbn)]
