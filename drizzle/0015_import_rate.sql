@@ -152,7 +152,16 @@ $$;
 
 -- Importing -------------------------------------------------------------------------------------------------
 
--- As before, but that what was refused is of no book, and that a dry run keeps no control number of what it merges.
+-- A MARC record without what the leader says of how it was written down: its lengths and its encoding.
+create function marc_said(marc jsonb) returns jsonb
+language sql immutable strict parallel safe
+return jsonb_set(
+  marc, '{record,leader}',
+  to_jsonb(substr(marc #>> '{record,leader}', 6, 4) || substr(marc #>> '{record,leader}', 18, 3))
+);
+
+-- As before, but that what was refused is of no book, that a MARC record that was only written down otherwise is the same,
+-- and that a dry run keeps no control number of what it merges.
 create or replace function match_record(p_import imports, p_given jsonb, out book_id uuid, out matched_by text)
 language plpgsql stable as $$
 declare
@@ -308,7 +317,7 @@ begin
     from jsonb_each(given) as f
     where not is_empty(f.value) and (is_own or is_empty(old -> f.key));
     -- A MARC record that came again with what we have no field for.
-    if new = old and not (is_own and marc is not null and marc is distinct from marc_kept(taken.book_id)) then
+    if new = old and not (is_own and marc is not null and marc_said(marc) is distinct from marc_said(marc_kept(taken.book_id))) then
       taken.verdict := 'unchanged';
       return taken;
     end if;
@@ -536,6 +545,6 @@ end
 $$;
 
 -- What of this the Worker may (0004_worker_role.sql).
-revoke execute on function searched_of, keep_new_books, insert_books, new_of_batch, take_new, take_records
+revoke execute on function marc_said, searched_of, keep_new_books, insert_books, new_of_batch, take_new, take_records
 from public;
-grant execute on function searched_of, insert_books, new_of_batch, take_new, take_records to lectern_worker;
+grant execute on function marc_said, searched_of, insert_books, new_of_batch, take_new, take_records to lectern_worker;
