@@ -170,6 +170,7 @@ declare
   system text := p_given #>> '{marc,controlSystem}';
   own_key bytea := record_key(given, number, system);
   own_digest bytea := digest_of(given, p_given -> 'marc');
+  own_name text := name_key(given #>> '{contributors,0,name}');
 begin
   matched_by := 'control-number';
   if number is not null then
@@ -215,13 +216,17 @@ begin
   from (
     select b.id as book_id from book_search s join books b on b.id = s.book_id
     where s.title_key collate "C" = title_line(given ->> 'title') and fold(b.title) = fold(given ->> 'title')
+      and (p_import.dry_run or name_key(b.contributors #>> '{0,name}') = own_name)
     union
     select k.book_id from import_keys k
     where k.import_id = p_import.id and k.key = key_digest('title', fold(given ->> 'title'))
   ) as c,
   record_seen(p_import, c.book_id) as seen
-  where fold(seen ->> 'title') = fold(given ->> 'title') and is_same_edition(seen, given)
-    and not is_of_another_number(p_import, c.book_id, number, system)
+  where fold(seen ->> 'title') = fold(given ->> 'title')
+    and case
+      when is_same_edition(seen, given) then not is_of_another_number(p_import, c.book_id, number, system)
+      else false
+    end
   order by (seen ->> 'publishedYear' = given ->> 'publishedYear') is true desc, c.book_id
   limit 1;
   if not found then
@@ -364,8 +369,9 @@ end
 $$;
 
 -- The positions of the records of a batch that are certainly of books of their own: nothing that is there can be what they
--- are of (match_record), and nothing else in the batch has their key, an ISBN or the title. So it does not matter in which
--- order they are taken. Those that are left out may be new all the same.
+-- are of (match_record), and nothing else in the batch has their key, an ISBN, or the title and the name. What has no name may
+-- give its title or its year to a book of any name, and a book without one may get it from this batch: both count as having the
+-- same. So it does not matter in which order they are taken. Those that are left out may be new all the same.
 create function new_of_batch(p_records jsonb) returns integer[]
 language plpgsql stable
 -- Tables grow faster than what the planner knows of them, and sessions keep their plans: with a limit, and without other scans,
@@ -378,6 +384,7 @@ begin
       select
         (g ->> 'position')::integer as position, g -> 'record' as record,
         fold(g #>> '{record,title}') as title, title_line(g #>> '{record,title}') as title_key,
+        name_key(g #>> '{record,contributors,0,name}') as name,
         g #>> '{marc,controlNumber}' as number, g #>> '{marc,controlSystem}' as system,
         record_key(g -> 'record', g #>> '{marc,controlNumber}', g #>> '{marc,controlSystem}') as key,
         digest_of(g -> 'record', g -> 'marc') as digest
@@ -395,13 +402,15 @@ begin
       where i.holders > 1 or (select true from book_isbns b where b.isbn = i.isbn)
     ),
     alone as (
-      select g.*, count(*) over (partition by g.key) as of_key, count(*) over (partition by g.title) as of_title
+      select
+        g.*, count(*) over (partition by g.key) as of_key, count(*) over (partition by g.title, g.name) as of_title,
+        count(*) filter (where g.name is null) over (partition by g.title) as nameless
       from given g
     ),
     -- First what costs least, since of an import that is run again it leaves nothing.
     unknown as materialized (
       select a.* from alone a
-      where a.of_key = 1 and a.of_title = 1
+      where a.of_key = 1 and (a.name is null or a.of_title = 1 and a.nameless = 0)
         and a.position <> all (array(select k.position from known k))
         and (
           select true from marc_records m where m.control_number = a.number and m.control_system = a.system limit 1
@@ -414,12 +423,13 @@ begin
         ) is null
     )
     select a.position from unknown a
-    where (
-      select true from book_search s join books b on b.id = s.book_id
-      where s.title_key collate "C" = a.title_key and fold(b.title) = a.title
-        and is_same_edition(book_record(b), a.record)
-      limit 1
-    ) is null
+    where a.name is null
+      or (
+        select true from book_search s join books b on b.id = s.book_id
+        where s.title_key collate "C" = a.title_key and fold(b.title) = a.title
+          and coalesce(name_key(b.contributors #>> '{0,name}'), a.name) = a.name
+        limit 1
+      ) is null
     order by a.position
   );
 end
