@@ -148,7 +148,8 @@ function recordOf(place: number) {
   }
 }
 
-async function admit(
+/** Patrons who are logged in, one a book. */
+export async function admit(
   client: pg.Client,
   { variables, bookIds }: { variables: Variables; bookIds: string[] },
 ): Promise<Patron[]> {

@@ -137,28 +137,38 @@ async function beginImport(library: Library, { source, format, dryRun, resume }:
 type Counts = Record<string, number>
 type Run = { id: string; batches: AsyncIterable<Batch>; report: Report; progress: Progress }
 
-/** One batch is under way while the next is read. */
+/** So many batches are under way while the next is read: the library reads one while its database takes the other. */
+const UNDER_WAY = 2
+
 async function sendAll(library: Library, { id, batches, report, progress }: Run): Promise<Counts> {
   const counts: Counts = {}
   let records = 0
-  const send = async ({ entries, places, bytesRead, last }: Batch) => {
-    if (entries.length === 0) return
-    const path = `/v1/imports/${id}/records`
-    const { items } = await library.ask(ImportVerdicts, 'POST', path, { records: entries, last })
-    if (items.length !== entries.length) throw new Error('The library has not answered for every record.')
+  const ask = (batch: Batch, after: number | null) =>
+    library.ask(ImportVerdicts, 'POST', `/v1/imports/${id}/records`, {
+      records: batch.entries,
+      after,
+      last: batch.last,
+    })
+  const hear = async ({ places, bytesRead }: Batch, { items }: ImportVerdicts) => {
+    if (items.length !== places.length) throw new Error('The library has not answered for every record.')
     for (const { verdict } of items) counts[verdict] = (counts[verdict] ?? 0) + 1
     records += items.length
     await report.add(items.map((item, place) => Object.assign(item, { offset: 0, title: '' }, places[place])))
     progress.show({ done: bytesRead, records, refused: counts['refused'] ?? 0 })
   }
-  let underWay: Promise<void> = Promise.resolve()
+  const underWay: { batch: Batch; answer: Promise<ImportVerdicts> }[] = []
+  let after: number | null = null
   for await (const batch of batches) {
-    await underWay
-    underWay = send(batch)
-    // Heard when it is waited for, above or below.
-    underWay.catch(() => undefined)
+    if (batch.entries.length === 0) continue
+    const first = underWay.length === UNDER_WAY ? underWay.shift() : undefined
+    if (first !== undefined) await hear(first.batch, await first.answer)
+    const answer = ask(batch, after)
+    // Heard when its turn comes.
+    answer.catch(() => undefined)
+    underWay.push({ batch, answer })
+    after = batch.places.at(-1)?.position ?? after
   }
-  await underWay
+  for (const { batch, answer } of underWay) await hear(batch, await answer)
   return counts
 }
 

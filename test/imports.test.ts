@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Book } from '../src/features/books/schema.ts'
 import type {
@@ -153,6 +154,60 @@ describe('an import', () => {
     expect(both.flatMap(({ records }) => verdicts(records)).toSorted()).toEqual(['created', 'unchanged'])
   })
 
+  test('takes batches that were sent one behind the other in their order', async () => {
+    const begun = await begin()
+    const [title, isbn] = [word(), anIsbn()]
+    const second = [{ position: 2, record: { title, contributors: jane, isbns: [isbn] } }]
+    const early = await send(begun, second, { after: 1 })
+    expect([early.status, problemOf(early)]).toEqual([503, 'busy'])
+    expect((await readImport(begun)).nextPosition).toBe(1)
+    expect(verdicts(await take(begun, [{ record: { title, contributors: jane } }]))).toEqual(['created'])
+    expect(verdicts(await take(begun, second, { after: 1 }))).toEqual(['merged'])
+  })
+
+  test('gives the same verdicts for a batch as for its records one by one, whatever they share', async () => {
+    const numbers = fc.integer({ min: 0, max: 5 })
+    const shared = fc.record({
+      title: fc.integer({ min: 0, max: 15 }),
+      author: fc.option(fc.constantFrom(0, 0, 0, 1), { freq: 9 }),
+      isbns: fc.oneof(fc.constant([]), fc.constant([]), fc.uniqueArray(numbers, { maxLength: 2 })),
+      number: fc.option(numbers, { freq: 1 }),
+      year: fc.option(fc.constantFrom(1900, 1901), { freq: 4 }),
+      publisher: fc.option(fc.constantFrom('Murray', 'Virago')),
+    })
+    const batches = fc.sample(fc.array(shared, { minLength: 20, maxLength: 20 }), { seed: 15, numRuns: 6 })
+    for (const batch of batches) {
+      const recordsOf = () => {
+        const [own, isbns] = [word(), Array.from({ length: 6 }, anIsbn)]
+        return batch.map(({ title, author, number, isbns: places, ...rest }) => ({
+          record: {
+            title: `Title ${title} ${own}`,
+            contributors: author === null ? [] : [{ name: `Author ${'AB'[author]}`, role: 'author' }],
+            isbns: places.flatMap((place) => isbns[place] ?? []),
+            publisher: rest.publisher,
+            publishedYear: rest.year,
+          },
+          ...(number !== null && { marc: marc(`${number}${own}`) }),
+        }))
+      }
+      const told = (records: ImportRecord[]) =>
+        records.map(({ verdict, matchedBy, notes, bookId }) => ({
+          ...{ verdict, matchedBy, notes: notes.length },
+          sameAs: records.findIndex((other) => other.bookId === bookId),
+        }))
+      const given = recordsOf()
+      const dry = await imported(given, { dryRun: true })
+      const atOnce = await imported(given)
+      const begun = await begin()
+      const oneByOne = []
+      for (const [place, one] of recordsOf().entries()) {
+        oneByOne.push(...(await take(begun, [{ position: place + 1, ...one }])))
+      }
+      expect(told(atOnce.records)).toEqual(told(oneByOne))
+      expect(told(dry.records)).toEqual(told(oneByOne))
+    }
+  })
+
   test('may send 1 MiB, and not more', async () => {
     const begun = await begin()
     const fill = (length: number) => [
@@ -262,6 +317,8 @@ describe('a record is of a book that is there', () => {
     const { records } = await imported([{ record: { title: 'The Cookery of one', isbns: [isbn] } }])
     expect(records).toMatchObject([{ verdict: 'refused', matchedBy: 'isbn' }])
     expect(records[0]?.reason).toContain('Whales')
+    const again = await imported([{ record: { title: 'The Cookery of one', isbns: [isbn] } }])
+    expect(again.records).toMatchObject([{ verdict: 'refused', matchedBy: 'isbn' }])
   })
 
   test('and an ISBN that is of another book is left out, with a note', async () => {

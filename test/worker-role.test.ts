@@ -382,14 +382,27 @@ const needs: Need[] = [
       'insert on books',
       'select on books',
       'insert on book_isbns',
-      'select on book_isbns',
-      'delete on book_isbns',
       'select on copies',
       'select on holds',
-      ...['select', 'insert', 'update'].map((verb) => `${verb} on book_search`),
+      'insert on book_search',
       'insert on unlearned_books',
       ...columns('insert', 'book_revisions', 'book_id', 'version', 'kind', 'record', 'actor_id'),
-      ...['select', 'insert', 'delete'].map((verb) => `${verb} on book_keys`),
+      'insert on book_keys',
+    ],
+  },
+  {
+    act: 'changing a book',
+    prepare: async (library) => {
+      const { id } = await library.aBook()
+      return asStaff(library, 'PATCH', `/v1/books/${id}`, { title: 'Another', isbns: [] })
+    },
+    grants: [
+      'select on book_isbns',
+      'delete on book_isbns',
+      'select on book_search',
+      'update on book_search',
+      'select on book_keys',
+      'delete on book_keys',
     ],
   },
   {

@@ -490,7 +490,9 @@ export const bookSearch = pgTable(
 
 export const unlearnedBooks = pgTable('unlearned_books', { bookId: uuid('book_id').notNull() }, (t) => [
   primaryKey({ name: 'unlearned_books_pkey', columns: [t.bookId] }),
-  foreignKey({ name: 'unlearned_books_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete('cascade'),
+  foreignKey({ name: 'unlearned_books_book_fkey', columns: [t.bookId], foreignColumns: [books.id] }).onDelete(
+    'cascade',
+  ),
 ])
 
 export const vocabulary = pgTable(

@@ -1,5 +1,4 @@
 import type { Writer } from './formats.ts'
-import { onOneLine } from './line.ts'
 import { asField, dataField } from './marc.ts'
 import { exportedMarc } from './marc-export.ts'
 import type { MarcField, MarcRecord } from './schema.ts'
@@ -26,7 +25,7 @@ function partOf(field: MarcField): Part[] {
   })
 }
 
-/** The blanks of a fixed field are data, and stay. */
+/** Blanks are data in a fixed field, and in a shelf mark: they stay. */
 const cleared = (text: string) => text.toWellFormed().replaceAll(/[\p{Cc}]/gu, ' ')
 
 /** One byte a character: what else stands there cannot be told from the start of a subfield. */
@@ -35,7 +34,7 @@ const ascii = (character: string) => (/^[\u0020-\u007e]$/.test(character) ? char
 const dataOf = ({ ind1, ind2, subfields }: Exclude<MarcField[string], string>) =>
   `${ascii(ind1)}${ascii(ind2)}${subfields
     .flatMap((subfield) => Object.entries(subfield))
-    .map(([code, text]) => `${SUBFIELD}${ascii(code)}${onOneLine(text)}`)
+    .map(([code, text]) => `${SUBFIELD}${ascii(code)}${cleared(text)}`)
     .join('')}`
 
 const entryBytes = ({ bytes }: Part) => bytes + ENTRY_BYTES

@@ -1,11 +1,10 @@
-import { onOneLine } from './line.ts'
 import type { Writer } from './formats.ts'
 import { exportedMarc } from './marc-export.ts'
 import type { MarcDataField, MarcField, MarcRecord } from './schema.ts'
 
 const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
 
-/** XML 1.0 has no control characters, not even by number. The blanks of a fixed field are data. */
+/** XML 1.0 has no control characters, not even by number. Blanks are data, and stay. */
 const escape = (text: string) =>
   text
     .toWellFormed()
@@ -27,7 +26,7 @@ function fieldXml(field: MarcField): string {
 function dataFieldXml(tag: string, { ind1, ind2, subfields }: MarcDataField): string {
   const parts = subfields
     .flatMap((subfield) => Object.entries(subfield))
-    .map(([code, text]) => `<subfield code="${escape(code)}">${escape(onOneLine(text))}</subfield>`)
+    .map(([code, text]) => `<subfield code="${escape(code)}">${escape(text)}</subfield>`)
   return `<datafield tag="${escape(tag)}" ind1="${indicator(ind1)}" ind2="${indicator(ind2)}">${parts.join('')}</datafield>`
 }
 

@@ -25,9 +25,9 @@ export const beginImport = (db: Db, { source, format, dryRun }: NewImport, claim
     claim,
   )
 
-/** Throws 'import-not-found', 'import-undone'. */
+/** Throws 'import-not-found', 'import-undone', 'busy'. */
 export const takeRecords = (db: Db, { id, batch }: { id: string; batch: ImportBatch }): Promise<ImportVerdicts> =>
-  db.one(sql`select take_records(${id}, ${jsonb(readRecords(batch))}, ${batch.last}) as body`)
+  db.one(sql`select take_records(${id}, ${jsonb(readRecords(batch))}, ${batch.last}, ${batch.after}) as body`)
 
 /** Throws 'import-not-found'. */
 export const undoImport = (db: Db, { id }: { id: string }): Promise<Import> =>

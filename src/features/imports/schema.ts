@@ -81,6 +81,10 @@ export const ImportBatch = z
       .array(z.union([ReadableRecord, UnreadableRecord]))
       .min(1)
       .max(500),
+    after: Position.nullable().default(null).meta({
+      description:
+        'A position of the batch before, which must have been taken: a batch that comes too early is refused with `busy`. So one may be sent before the last one is answered',
+    }),
     last: z.boolean().default(false).meta({ description: 'Nothing comes after this batch' }),
   })
   .refine(({ records }) => new Set(records.map(({ position }) => position)).size === records.length, {
