@@ -82,6 +82,18 @@ begin
 end
 $$;
 
+-- Without the words that English has everywhere, unless there are no others: they are in half of all books, and to look them up
+-- costs more than all the rest. The language of a query is not known, and other languages' stay.
+create function telling_words(given text) returns text
+language sql immutable strict parallel safe
+return coalesce(
+  (
+    select string_agg(w.word, ' ' order by w.place) from unnest(string_to_array(given, ' ')) with ordinality as w (word, place)
+    where w.word <> '' and ts_lexize('pg_catalog.english_stem', w.word) <> '{}'
+  ),
+  given
+);
+
 -- What is searched of a book ------------------------------------------------------------------------------
 
 -- A row a book that is in the catalogue, kept by a trigger. names: title (weight A), contributors (B), series (C) and
@@ -382,9 +394,9 @@ end
 $do$;
 
 -- What a search asks for. line: the typed words as a title is compared, null where they are not plain words. isbn: where that
--- is what was typed. must: the filters, query: the words and the filters.
+-- is what was typed. words: those that tell something, ranking: all of them. must: the filters, query: the words and the filters.
 create type book_search_request as (
-  line text, isbn text, words tsquery, query tsquery, must tsquery, filter book_filter, spelling boolean
+  line text, isbn text, words tsquery, ranking tsquery, query tsquery, must tsquery, filter book_filter, spelling boolean
 );
 
 create function search_request(
@@ -399,9 +411,11 @@ begin
   request.spelling := p_spelling;
   request.isbn := p_isbn;
   if p_typed is not null and p_isbn is null then
-    request.words := query_of(p_typed, p_language);
+    request.ranking := query_of(p_typed, p_language);
+    request.words := request.ranking;
     if p_typed !~ '"|(^|\s)-|(^|\s)or(\s|$)' then
       request.line := title_line(p_typed);
+      request.words := query_of(telling_words(searchable(p_typed)), p_language);
     end if;
   end if;
   for condition in
@@ -491,8 +505,8 @@ $$;
 create function long_words(p_line text) returns text[]
 language sql immutable strict parallel safe
 return array(
-  select w.word from unnest(string_to_array(p_line, ' ')) with ordinality as w (word, place)
-  where length(w.word) >= 3 and w.word <> all ('{the,and,for}')
+  select w.word from unnest(string_to_array(telling_words(p_line), ' ')) with ordinality as w (word, place)
+  where length(w.word) >= 3
   order by w.place limit 10
 );
 
@@ -530,19 +544,21 @@ return (
   ) as w
 );
 
--- Matches of words that are nearly those typed, by how like the title is to them. At most 300 are compared.
+-- Matches of words that are nearly those typed, by how like the title is to them. At most 200 are compared; 100 where a word is
+-- beyond correction, which many more have.
 create function nearly_like(p_request book_search_request, p_after book_match, p_limit integer) returns setof book_match
 language plpgsql stable as $$
 declare
   r book_search_request := p_request;
   typed_words text[] := long_words(r.line);
   -- What has been found as it was typed, or as the beginning of it.
-  seen tsquery := r.words || prefix_of(r.line);
+  seen tsquery := r.words || prefix_of(telling_words(r.line));
   spelt jsonb;
   wanted tsquery;
   candidates uuid[] := '{}';
   got uuid[];
   must_be_like float8 := 0;
+  most integer := 200;
 begin
   if cardinality(typed_words) = 0 then
     return;
@@ -555,6 +571,7 @@ begin
       -- One of the words may be beyond correction. Not where something has all of them.
       exit when cardinality(typed_words) < 2 or is_found(r, 1);
       must_be_like := 0.35;
+      most := 100;
       select string_agg('(' || spelling_query(spelt, n)::text || ')', ' | ')::tsquery into wanted
       from generate_series(1, cardinality(typed_words)) as n;
     end if;
@@ -564,9 +581,9 @@ begin
     end if;
     for t in 0..5 loop
       select array_agg(m.book_id) into got
-      from names_like(6::smallint, t::smallint, wanted, wanted, seen, r.line, r.filter, null, 300 - cardinality(candidates)) as m;
+      from names_like(6::smallint, t::smallint, wanted, wanted, seen, r.line, r.filter, null, most - cardinality(candidates)) as m;
       candidates := candidates || coalesce(got, '{}');
-      exit when cardinality(candidates) >= 300;
+      exit when cardinality(candidates) >= most;
     end loop;
     exit when cardinality(candidates) > 0;
   end loop;
@@ -614,6 +631,7 @@ declare
   found_so_far integer := 0;
   got integer;
   prefix tsquery;
+  before_last tsquery;
   after book_match;
 begin
   if r.isbn is not null then
@@ -634,14 +652,18 @@ begin
       return;
     elsif w = 5 then
       exit when coalesce(r.line, '') = '' or not r.spelling or is_found(r, 3);
-      prefix := prefix_of(r.line);
+      prefix := prefix_of(telling_words(r.line));
+      -- Where nothing has the words before the last, nothing has them and one that goes on.
+      before_last := query_of(substring(telling_words(r.line) from '^(.*) [^ ]+$'), null);
+      continue when before_last is not null
+        and not is_found(row(null, null, null, null, before_last, null, r.filter, false)::book_search_request, 1);
     end if;
     for t in (case when w = p_after.way then p_after.tier else 0 end)..(case when w = 6 then 0 else 5 end) loop
       after := case when w = p_after.way and t = p_after.tier then p_after end;
       if w <= 2 then
         return query select * from titles_like(w::smallint, t::smallint, r.line, r.must, r.filter, after, p_limit - found_so_far);
       elsif w = 3 then
-        return query select * from names_like(3::smallint, t::smallint, r.query, r.words, null, r.line, r.filter, after, p_limit - found_so_far);
+        return query select * from names_like(3::smallint, t::smallint, r.query, r.ranking, null, r.line, r.filter, after, p_limit - found_so_far);
       elsif w = 4 then
         return query select * from descriptions_like(t::smallint, r.query, r.line, r.filter, after, p_limit - found_so_far);
       elsif w = 5 then
@@ -996,7 +1018,7 @@ begin
       order by g.books desc, g.key
       limit p_limit * 2
     loop
-      if is_found(row(null, null, null, lexeme('=' || p_kind || ':' || h.key), null, null, false)::book_search_request, 1) then
+      if is_found(row(null, null, null, null, lexeme('=' || p_kind || ':' || h.key), null, null, false)::book_search_request, 1) then
         labels := labels || h.label;
       end if;
       if cardinality(labels) >= p_limit then
@@ -1039,14 +1061,14 @@ grant select, insert, update (books) on headings to lectern_worker;
 grant select, insert, update (tier) on heading_starts to lectern_worker;
 grant select, update on tier_walk to lectern_worker;
 revoke execute on function
-  stemmer, searchable, words_of, query_of, title_line, facets_of, filed_under, formats_of, keep_book_search,
+  stemmer, searchable, words_of, query_of, telling_words, title_line, facets_of, filed_under, formats_of, keep_book_search,
   keep_format_facets, lexeme, passes, titles_like, names_like, descriptions_like, matches_in, search_request,
   variants_of, spellings, long_words, spelling_query, spellings_of, prefix_of, nearly_like, did_you_mean,
   find_books, matches_of, is_found, count_books, tier_of_heading, learn_books, tier_at, retier, sort_books,
   suggest_titles, suggest_headings, highlight
 from public;
 grant execute on function
-  stemmer, searchable, words_of, query_of, title_line, facets_of, filed_under, formats_of, lexeme, passes, titles_like,
+  stemmer, searchable, words_of, query_of, telling_words, title_line, facets_of, filed_under, formats_of, lexeme, passes, titles_like,
   names_like, descriptions_like, matches_in, search_request, variants_of, spellings, long_words,
   spelling_query, spellings_of, prefix_of, nearly_like, did_you_mean, find_books, matches_of, is_found, count_books,
   tier_of_heading, learn_books, tier_at, retier, sort_books, suggest_titles, suggest_headings, highlight

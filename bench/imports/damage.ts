@@ -36,7 +36,7 @@ export const saidBy = (read: Read) => ('draft' in read ? JSON.stringify([read.dr
 /** The records of the file that the damage has not touched, by their place, once for each time that they are in it. */
 export type Damaged = { bytes: Buffer; whole: number[] }
 
-type Record = { offset: number; bytes: Buffer }
+type Whole = { offset: number; bytes: Buffer }
 
 /** How many of a hundred records are damaged. */
 const SHARE = 5
@@ -50,7 +50,7 @@ export function damage({
 }: {
   format: Format
   file: Buffer
-  records: Record[]
+  records: Whole[]
   kind: Kind
   next: () => number
 }): Damaged {
