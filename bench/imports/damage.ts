@@ -36,7 +36,7 @@ export const saidBy = (read: Read) => ('draft' in read ? JSON.stringify([read.dr
 /** The records of the file that the damage has not touched, by their place, once for each time that they are in it. */
 export type Damaged = { bytes: Buffer; whole: number[] }
 
-type Record = { offset: number; bytes: Buffer }
+type Span = { offset: number; bytes: Buffer }
 
 /** How many of a hundred records are damaged. */
 const SHARE = 5
@@ -50,7 +50,7 @@ export function damage({
 }: {
   format: Format
   file: Buffer
-  records: Record[]
+  records: Span[]
   kind: Kind
   next: () => number
 }): Damaged {
@@ -58,11 +58,14 @@ export function damage({
   const all = records.map((_, place) => place)
   if (kind === 'cut' || kind === 'glued') {
     const place = below(records.length)
-    const { offset = 0, bytes = file } = records[place] ?? {}
+    const { offset, bytes } = records[place] ?? { offset: 0, bytes: file }
     const head = file.subarray(0, offset + 1 + below(Math.max(1, bytes.length - 2)))
     if (kind === 'cut') return { bytes: head, whole: all.slice(0, place) }
     // The line that the second copy begins with stands behind what is broken.
-    return { bytes: Buffer.concat([head, file]), whole: [...all.slice(0, place), ...all.slice(format === 'jsonl' ? 1 : 0)] }
+    return {
+      bytes: Buffer.concat([head, file]),
+      whole: [...all.slice(0, place), ...all.slice(format === 'jsonl' ? 1 : 0)],
+    }
   }
   const touched = new Set<number>()
   const pieces: Buffer[] = [file.subarray(0, records[0]?.offset)]
@@ -107,15 +110,11 @@ const isDigit = (byte: number | undefined) => byte !== undefined && byte >= 0x30
 
 /** What was read of a damaged file against what was whole in it: how many of those have not arrived, and the bytes, but for what
  *  may stand between records, that are in no record that was read or refused. */
-export function judge({
-  damaged,
-  original,
-  reads,
-}: {
-  damaged: Damaged
-  original: Read[]
-  reads: Read[]
-}): { lost: number; unheard: number; refused: number } {
+export function judge({ damaged, original, reads }: { damaged: Damaged; original: Read[]; reads: Read[] }): {
+  lost: number
+  unheard: number
+  refused: number
+} {
   const left = new Map<string, number>()
   for (const said of reads.map(saidBy)) if (said !== null) left.set(said, (left.get(said) ?? 0) + 1)
   let lost = 0
