@@ -170,7 +170,7 @@ describe('an import', () => {
     const shared = fc.record({
       title: fc.integer({ min: 0, max: 15 }),
       author: fc.option(fc.constantFrom(0, 0, 0, 1), { freq: 9 }),
-      isbns: fc.oneof(fc.constant([]), fc.constant([]), fc.uniqueArray(numbers, { maxLength: 2 })),
+      isbns: fc.oneof(fc.constant<number[]>([]), fc.constant<number[]>([]), fc.uniqueArray(numbers, { maxLength: 2 })),
       number: fc.option(numbers, { freq: 1 }),
       year: fc.option(fc.constantFrom(1900, 1901), { freq: 4 }),
       publisher: fc.option(fc.constantFrom('Murray', 'Virago')),
@@ -179,20 +179,22 @@ describe('an import', () => {
     for (const batch of batches) {
       const recordsOf = () => {
         const [own, isbns] = [word(), Array.from({ length: 6 }, anIsbn)]
-        return batch.map(({ title, author, number, isbns: places, ...rest }) => ({
-          record: {
+        return batch.map(({ title, author, number, isbns: places, year, publisher }): Given => {
+          const record = {
             title: `Title ${title} ${own}`,
             contributors: author === null ? [] : [{ name: `Author ${'AB'[author]}`, role: 'author' }],
             isbns: places.flatMap((place) => isbns[place] ?? []),
-            publisher: rest.publisher,
-            publishedYear: rest.year,
-          },
-          ...(number !== null && { marc: marc(`${number}${own}`) }),
-        }))
+            publisher,
+            publishedYear: year,
+          }
+          return number === null ? { record } : { record, marc: marc(`${number}${own}`) }
+        })
       }
       const told = (records: ImportRecord[]) =>
         records.map(({ verdict, matchedBy, notes, bookId }) => ({
-          ...{ verdict, matchedBy, notes: notes.length },
+          verdict,
+          matchedBy,
+          notes: notes.length,
           sameAs: records.findIndex((other) => other.bookId === bookId),
         }))
       const given = recordsOf()

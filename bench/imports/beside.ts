@@ -17,10 +17,10 @@ const kinds: Kind[] = ['search', 'list', 'one book', 'checkout', 'return']
 
 type Heard = { times: Record<Kind, number[]>; failures: string[] }
 
-/** Prints the table; false when any request failed. `before`: seconds without an import. */
+/** Prints the table; false when any request failed. `seconds`: of the load without an import. */
 export async function measureBeside(
   library: Library,
-  { files, before, say }: { files: { first: string; then: string }; before: number; say: (text: string) => void },
+  { files, seconds, say }: { files: { first: string; beside: string }; seconds: number; say: (text: string) => void },
 ): Promise<boolean> {
   await importFile(library, [files.first, '--report', `${files.first}-report`])
   const { rows } = await library.client.query<{ id: string; word: string }>(
@@ -37,21 +37,20 @@ export async function measureBeside(
     bookIds: lendable.map(({ id }) => id),
   })
 
-  const alone = await under({ library, books: rows, patrons }, () => delay(before * 1_000))
+  const alone = await under({ library, books: rows, patrons }, () => delay(seconds * 1_000))
   let told = ''
   const beside = await under({ library, books: rows, patrons }, async () => {
-    const { output } = await importFile(library, [files.then, '--report', `${files.then}-report`])
+    const { output } = await importFile(library, [files.beside, '--report', `${files.beside}-report`])
     told = output.split('\n').findLast((line) => / records in /.test(line)) ?? ''
   })
   say(`${told}\n`)
   say(
     table(
       ['Milliseconds', 'p50 alone', 'p99 alone', 'p50 beside', 'p99 beside', 'requests beside'],
-      kinds.map((kind) => [
-        kind,
-        ...[alone, beside].flatMap(({ times }) => [at(times[kind], 0.5), at(times[kind], 0.99)]),
-        String(beside.times[kind].length),
-      ]),
+      kinds.map((kind) => {
+        const [before, during] = [alone.times[kind], beside.times[kind]]
+        return [kind, at(before, 0.5), at(before, 0.99), at(during, 0.5), at(during, 0.99), String(during.length)]
+      }),
     ),
   )
   const failures = [...alone.failures, ...beside.failures]

@@ -36,7 +36,7 @@ export const saidBy = (read: Read) => ('draft' in read ? JSON.stringify([read.dr
 /** The records of the file that the damage has not touched, by their place, once for each time that they are in it. */
 export type Damaged = { bytes: Buffer; whole: number[] }
 
-type Whole = { offset: number; bytes: Buffer }
+type Span = { offset: number; bytes: Buffer }
 
 /** How many of a hundred records are damaged. */
 const SHARE = 5
@@ -50,7 +50,7 @@ export function damage({
 }: {
   format: Format
   file: Buffer
-  records: Whole[]
+  records: Span[]
   kind: Kind
   next: () => number
 }): Damaged {
@@ -58,7 +58,7 @@ export function damage({
   const all = records.map((_, place) => place)
   if (kind === 'cut' || kind === 'glued') {
     const place = below(records.length)
-    const { offset = 0, bytes = file } = records[place] ?? {}
+    const { offset, bytes } = records[place] ?? { offset: 0, bytes: file }
     const head = file.subarray(0, offset + 1 + below(Math.max(1, bytes.length - 2)))
     if (kind === 'cut') return { bytes: head, whole: all.slice(0, place) }
     // The line that the second copy begins with stands behind what is broken.

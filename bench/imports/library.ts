@@ -92,7 +92,7 @@ async function openLibrary({
   const worker = await startWorker({
     bundle,
     port: await freePort(),
-    variables: { ...variables, EDGE_CACHE: 'off' } as Record<string, string>,
+    variables: { ...variables, EDGE_CACHE: 'off' },
     cachePort: null,
   })
   const close = async () => {

@@ -28,7 +28,7 @@ const { values: options, positionals: files } = parseArgs({
 })
 /** Books that are there before. */
 const THERE = 2_000
-const SECONDS_BEFORE = 15
+const SECONDS_ALONE = 15
 
 const say = (text: string) => console.log(text)
 const note = (text: string) => console.error(text)
@@ -66,8 +66,8 @@ async function main() {
       const beside = Number(options.beside)
       if (beside > 0) {
         const library = await bench.makeLibrary('beside')
-        const both = { first: await make(THERE, 2), then: await make(beside, 3) }
-        isGood = await measureBeside(library, { files: both, before: SECONDS_BEFORE, say })
+        const both = { first: await make(THERE, 2), beside: await make(beside, 3) }
+        isGood = await measureBeside(library, { files: both, seconds: SECONDS_ALONE, say })
         await library.close()
       }
     }

@@ -54,28 +54,34 @@ const real: [Format, URL][] = [
 /** So many records of a file are enough to be damaged. */
 const REAL_RECORDS = 1_000
 
-async function hold(format: Format, whole: Buffer, seeds: number) {
+/** What was lost of each damaged copy: nothing, if all is well. */
+async function lossesOf(format: Format, whole: Buffer, seeds: number) {
   const original = (await readAll(format, whole)).slice(0, REAL_RECORDS)
   const { offset = 0, bytes = whole } = original.at(-1) ?? {}
   const file = whole.subarray(0, offset + bytes.length)
+  const losses = []
   for (const kind of kinds) {
     for (let seed = 1; seed <= seeds; seed++) {
       const damaged = damage({ format, file, records: original, kind, next: random(seed) })
       const reads = await readAll(format, damaged.bytes, 700)
       const { lost, unheard } = judge({ damaged, original, reads })
-      expect({ kind, seed, lost }).toEqual({ kind, seed, lost: 0 })
       // XML has tags round its records, and CSV its first row.
-      if (format === 'marc' || format === 'jsonl') expect({ kind, seed, unheard }).toEqual({ kind, seed, unheard: 0 })
+      const isUnheard = unheard > 0 && (format === 'marc' || format === 'jsonl')
+      if (lost > 0 || isUnheard) losses.push({ kind, seed, lost, unheard })
     }
   }
+  return losses
 }
 
 describe('every record that is whole arrives, and every byte of the rest is in one that is refused, of', () => {
-  test.each(made)('%s', (format, text) => hold(format, Buffer.from(text), SEEDS))
+  test.each(made)('%s', async (format, text) => {
+    expect(await lossesOf(format, Buffer.from(text), SEEDS)).toEqual([])
+  })
 
   for (const [format, url] of real) {
-    test.skipIf(!existsSync(url))(`${url.pathname.split('/').slice(-2).join('/')} (shared/data is there)`, () =>
-      hold(format, readFileSync(url), 1),
-    )
+    const name = url.pathname.split('/').slice(-2).join('/')
+    test.skipIf(!existsSync(url))(`${name} (shared/data is there)`, async () => {
+      expect(await lossesOf(format, readFileSync(url), 1)).toEqual([])
+    })
   }
 })
