@@ -7,9 +7,14 @@ import { listBooks, suggest } from '../../src/features/books/search.ts'
 import { random, withTypos } from './typos.ts'
 
 /** What each kind of search costs the database: CPU time of the process that serves the connection, which Linux counts in
- *  nanoseconds, so that other work on the machine does not show. Statements are planned anew each time, as over HTTP. */
+ *  nanoseconds, so that other work on the machine hardly shows, and pages of 8 kB that it touched. Statements are planned anew each
+ *  time, as over HTTP. */
 
-export type Cost = { kind: string; p50: number; p99: number }
+/** Milliseconds; pages and round trips are means. */
+export type Cost = { kind: string; p50: number; p99: number; pages: number; trips: number }
+
+/** Of each kind, before it counts: a connection's first plans take longer. */
+const WARM_UP = 5
 
 type Query = { kind: string; run: (db: Db) => Promise<unknown> }
 
@@ -20,29 +25,45 @@ export async function measure(url: string, { rounds, seed }: { rounds: number; s
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
   const pid = rows[0]?.pid ?? 0
   const cpuMs = () => Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
-  const db = dbOf(client)
+  let trips = 0
+  const db = dbOf(client, () => (trips += 1))
+  const pagesSoFar = async () => {
+    await client.query('select pg_stat_force_next_flush()')
+    const { rows } = await client.query<{ pages: string }>(
+      'select sum(coalesce(hits, 0) + coalesce(reads, 0)) as pages from pg_stat_get_backend_io($1)',
+      [pid],
+    )
+    return Number(rows[0]?.pages)
+  }
   const kinds = await queriesOf(client, random(seed))
   const costs: Cost[] = []
   for (const [kind, make] of Object.entries(kinds)) {
     const times: number[] = []
-    for (let round = 0; round < rounds + 5; round++) {
+    let pagesBefore = 0
+    for (let round = 0; round < rounds + WARM_UP; round++) {
+      if (round === WARM_UP) {
+        pagesBefore = await pagesSoFar()
+        trips = 0
+      }
       const run = make()
       const before = cpuMs()
       await run(db)
       times.push(cpuMs() - before)
     }
-    const sorted = times.slice(5).toSorted((a, b) => a - b)
+    const pages = ((await pagesSoFar()) - pagesBefore) / rounds
+    const sorted = times.slice(WARM_UP).toSorted((a, b) => a - b)
     const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
-    costs.push({ kind, p50: at(0.5), p99: at(0.99) })
+    costs.push({ kind, p50: at(0.5), p99: at(0.99), pages, trips: trips / rounds })
   }
   await client.end()
   return costs
 }
 
 /** As src/db/client.ts has it, without the Worker between. */
-function dbOf(client: Client): Db {
+function dbOf(client: Client, onTrip: () => void = () => undefined): Db {
   const dialect = new PgDialect()
   const row = async (statement: Parameters<Db['row']>[0]) => {
+    onTrip()
     const { sql, params } = dialect.sqlToQuery(statement)
     const { rows } = await client.query<Record<string, unknown>>(sql, params)
     return rows[0]
