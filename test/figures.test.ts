@@ -299,7 +299,7 @@ describe('figures', () => {
       const book = await aBook()
       await aLoan(await aPatron(), book)
       await queue(await aPatron(), book)
-      await database`update books set title = ${title} where id = ${book.id}`
+      await database`update books set title = ${title}, version = version + 1 where id = ${book.id}`
     }
     const rows: string[][] = parse((await table(library, 'demand')).text)
     const written = new Set(rows.map(([, title]) => title))
