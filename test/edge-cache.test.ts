@@ -69,7 +69,7 @@ async function aBookAt(edge: Edge) {
 }
 
 const setTitle = (edge: Edge, id: string, title: string) =>
-  edge.database`update books set title = ${title} where id = ${id}`
+  edge.database`update books set title = ${title}, version = version + 1 where id = ${id}`
 
 describe('the second reader', () => {
   test('costs no round trip, and hears the same with an age and an id of its own', async () => {
