@@ -544,8 +544,8 @@ return (
   ) as w
 );
 
--- Matches of words that are nearly those typed, by how like the title is to them. At most 200 are compared; 100 where a word is
--- beyond correction, which many more have.
+-- Matches of words that are nearly those typed, by how like the title is to them. At most 80 are compared; 60 where a word is
+-- beyond correction.
 create function nearly_like(p_request book_search_request, p_after book_match, p_limit integer) returns setof book_match
 language plpgsql stable as $$
 declare
@@ -558,7 +558,7 @@ declare
   candidates uuid[] := '{}';
   got uuid[];
   must_be_like float8 := 0;
-  most integer := 200;
+  most integer := 80;
 begin
   if cardinality(typed_words) = 0 then
     return;
@@ -571,7 +571,7 @@ begin
       -- One of the words may be beyond correction. Not where something has all of them.
       exit when cardinality(typed_words) < 2 or is_found(r, 1);
       must_be_like := 0.35;
-      most := 100;
+      most := 60;
       select string_agg('(' || spelling_query(spelt, n)::text || ')', ' | ')::tsquery into wanted
       from generate_series(1, cardinality(typed_words)) as n;
     end if;
@@ -622,8 +622,8 @@ return (
 );
 
 -- The first matches after p_after, in the order of a search. Asks one way after the other, and in each one tier after the
--- other, until there are enough. Where what was typed is found less than three times, its last word may go on, and then its
--- words may be spelt otherwise. `rows`: a page, or the planner expects a thousand and reads all books to join them.
+-- other, until there are enough. Where what was typed is found less than three times, and no title is that, its last word may go
+-- on, and then its words may be spelt otherwise. `rows`: a page, or the planner expects a thousand and reads all books to join them.
 create function find_books(p_request book_search_request, p_after book_match, p_limit integer) returns setof book_match
 language plpgsql stable rows 21 set plan_cache_mode = force_generic_plan as $$
 declare
@@ -632,6 +632,7 @@ declare
   got integer;
   prefix tsquery;
   before_last tsquery;
+  is_there boolean;
   after book_match;
 begin
   if r.isbn is not null then
@@ -647,11 +648,21 @@ begin
   end if;
   for w in coalesce(p_after.way, 1)..6 loop
     continue when w in (1, 2) and coalesce(r.line, '') = '';
-    continue when w in (3, 4) and r.query is null;
+    if w in (3, 4) and is_there is null then
+      is_there := found_so_far > 0 or r.query is not null and is_found(r, 1);
+    end if;
+    continue when w in (3, 4) and not is_there;
     if w = 4 and r.words is null then
       return;
     elsif w = 5 then
-      exit when coalesce(r.line, '') = '' or not r.spelling or is_found(r, 3);
+      -- A title that is what was typed needs no correction.
+      exit when coalesce(r.line, '') = '' or not r.spelling
+        or case
+          when p_after.way >= 5 then false
+          when found_so_far >= 3 then true
+          when exists (select from book_search s where s.title_key collate "C" = r.line) then true
+          else p_after.way is not null and is_found(r, 3)
+        end;
       prefix := prefix_of(telling_words(r.line));
       -- Where nothing has the words before the last, nothing has them and one that goes on.
       before_last := query_of(substring(telling_words(r.line) from '^(.*) [^ ]+$'), null);
