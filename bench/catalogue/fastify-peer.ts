@@ -17,7 +17,7 @@ export const PeerOptions = z.object({
 })
 
 const { databaseUrl, port, connections, list, searches } = PeerOptions.parse(await json(process.stdin))
-const pool = new pg.Pool({ connectionString: databaseUrl, max: connections })
+const pool = new pg.Pool({ connectionString: databaseUrl, max: connections, idleTimeoutMillis: 0 })
 const app = fastify()
 
 const Query = z.object({ q: z.string().optional() })
