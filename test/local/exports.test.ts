@@ -16,6 +16,9 @@ import { onOneLine } from '../../src/features/exports/line.ts'
 import { nameOf } from '../../src/features/exports/names.ts'
 import type { ExportFormat, MarcRecord } from '../../src/features/exports/schema.ts'
 
+// The same records each time.
+fc.configureGlobal({ seed: 1 })
+
 /** The writers of files, whose output others' parsers read. */
 
 const origin = originOf('https://library.test')
