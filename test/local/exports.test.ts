@@ -16,9 +16,6 @@ import { onOneLine } from '../../src/features/exports/line.ts'
 import { nameOf } from '../../src/features/exports/names.ts'
 import type { ExportFormat, MarcRecord } from '../../src/features/exports/schema.ts'
 
-// The same records each time.
-fc.configureGlobal({ seed: 1 })
-
 /** The writers of files, whose output others' parsers read. */
 
 const origin = originOf('https://library.test')
@@ -47,6 +44,7 @@ const signs = [
   'ER  - ',
   '\u{1f4da}',
   'é',
+  '\u00a0',
   '書',
   'ב',
   ']]>',
@@ -163,7 +161,7 @@ function saidByMarc(fields: { tag: string; value?: string; subfields?: { code: s
       .flatMap((field) => field.subfields ?? [])
       .filter((subfield) => subfield.code === code)
       .map(({ value }) => value)
-  const bare = (value: string | undefined) => value?.replace(/ [:/]$/, '') ?? null
+  const bare = (value: string | undefined) => value?.replace(/\s+[:/]$/, '') ?? null
   return {
     title: bare(subfields(/^245$/, 'a')[0]),
     subtitle: bare(subfields(/^245$/, 'b')[0]),
@@ -256,12 +254,14 @@ describe('any book that the API accepts comes out well formed, and is read back,
       const file = write('bib', book)
       const [item, ...others] = plugins.input.chain(file, { generateGraph: false })
       expect(others).toEqual([])
-      expect(item?.['title']).toBe([book.title, book.subtitle ?? []].flat().map(onOneLine).join(': '))
+      // The parser makes each space a plain one; in the file they are as they were.
+      const plain = (part: string) => part.replaceAll(/\s+/g, ' ').trim()
+      const title = [book.title, book.subtitle ?? []].flat().map(onOneLine).join(': ')
+      expect(plain(String(item?.['title']))).toBe(plain(title))
+      for (const space of title.match(/[^\S ]/g) ?? []) expect(file).toContain(space)
       expect(item?.['author'] ?? []).toEqual(
         namesOf(book, 'author').map((text) => {
-          // The parser makes each space in a name a plain one.
           const parts = nameOf(text)
-          const plain = (part: string) => part.replaceAll(/\s+/g, ' ').trim()
           return 'literal' in parts
             ? { family: plain(text) }
             : { family: plain(parts.family), given: plain(parts.given) }
