@@ -68,7 +68,14 @@ const workerProject = (
       },
     })),
   ],
-  test: { name, isolate, ...files, globalSetup: ['test/support/global-setup.ts'], testTimeout: 30_000 },
+  test: {
+    name,
+    isolate,
+    ...files,
+    globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/support/quiet.ts'],
+    testTimeout: 30_000,
+  },
 })
 
 export default defineConfig({

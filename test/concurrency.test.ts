@@ -11,8 +11,6 @@ import { problemOf } from './support/library.ts'
  *  the same checks must notice when a function has been broken on purpose. */
 
 beforeAll(() => {
-  // The library writes a line a request.
-  vi.spyOn(console, 'log').mockImplementation(() => {})
   // Each request to the database has a timer, and workerd room for 10,000, which all tests share. On a busy machine they
   // run out, and requests take longer than they may: what happens then is for other tests.
   vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => new AbortController().signal)

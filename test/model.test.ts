@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { moves } from './model/moves.ts'
 import { play, type Tally } from './model/play.ts'
 import { aRealLibrary, type Real } from './model/real.ts'
@@ -12,18 +12,13 @@ import { factor, seed as chosen } from './support/effort.ts'
 
 const MOVES_MAX = 150
 const HISTORIES = 40 * factor
-/** A library that is broken has so many histories to show it, always the same: some that show it soon. */
+/** A library that is broken has so many histories to show it. */
 const HISTORIES_OF_BROKEN = 400
-const SEED_OF_BROKEN = 2
 
 const histories = fc.record({
   setting: settings,
   moves: fc.array(moves, { minLength: 1, maxLength: MOVES_MAX, size: 'max' }),
 })
-
-// The library writes a line a request.
-beforeAll(() => void vi.spyOn(console, 'log').mockImplementation(() => {}))
-afterAll(() => vi.restoreAllMocks())
 
 /** What is found is what the shortest history that shows it says. `isQuick`: the first that shows it will do. */
 async function compare(real: Real, numRuns: number, { isQuick = false, seed = chosen } = {}) {
@@ -49,17 +44,21 @@ test(`the library does what its model does (VITE_SEED=${chosen})`, { timeout: 12
 })
 
 describe('the model notices', () => {
-  test.each<{ that: string; edit: Edit }>([
+  // The seed of each is one whose histories show it soon.
+  test.each<{ that: string; seed: number; edit: Edit }>([
     {
       that: 'the last in the queue is served first',
+      seed: 2,
       edit: { function: 'offer_copy', replace: 'order by h.place', by: 'order by h.place desc' },
     },
     {
       that: 'a loan may fall due on a closed day',
+      seed: 2,
       edit: { function: 'due_moment', replace: `p_format = 'physical'`, by: 'false' },
     },
     {
       that: 'closed days cost',
+      seed: 1,
       edit: {
         function: 'accrued_fee',
         replace: 'open_days_between(day_of(l.due_at), least(today(), day_of(l.claimed_returned_at)))',
@@ -68,6 +67,7 @@ describe('the model notices', () => {
     },
     {
       that: 'a fee has no cap',
+      seed: 3,
       edit: {
         function: 'accrued_fee',
         replace: 'least(late_days::bigint * l.fee_per_day, l.fee_max)',
@@ -76,18 +76,22 @@ describe('the model notices', () => {
     },
     {
       that: 'a loan is renewed although others wait',
+      seed: 2,
       edit: { function: 'obstacles_to_renewal', replace: 'waits(h)', by: 'false' },
     },
     {
       that: 'one loan more than the limit is made',
+      seed: 1,
       edit: { function: 'obstacles_to_loan', replace: 'taken >= terms.loan_limit', by: 'taken > terms.loan_limit' },
     },
     {
       that: 'a history is kept unasked',
+      seed: 2,
       edit: { function: 'end_loan', replace: 'and u.keep_history', by: '' },
     },
     {
       that: 'a suspended hold loses its place',
+      seed: 1,
       edit: {
         function: 'suspend_hold',
         replace: 'set suspended_until = p_until',
@@ -96,11 +100,12 @@ describe('the model notices', () => {
     },
     {
       that: 'the return of a loan leaves no event',
+      seed: 3,
       edit: { function: 'end_loan', replace: `else 'loan.returned' end`, by: `else 'loan.renewed' end` },
     },
-  ])('that $that', { timeout: 120_000 }, async ({ edit }) => {
+  ])('that $that', { timeout: 120_000 }, async ({ edit, seed }) => {
     const real = await aRealLibrary({ edits: [edit] })
-    const { found } = await compare(real, HISTORIES_OF_BROKEN, { isQuick: true, seed: SEED_OF_BROKEN })
+    const { found } = await compare(real, HISTORIES_OF_BROKEN, { isQuick: true, seed })
     expect(found).toMatch(/ is | was /)
     await real.drop()
   })
