@@ -3,7 +3,9 @@ import pg from 'pg'
 import { seed } from '../scripts/demo/seed.ts'
 import type { NeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import { signAccessToken } from '../src/access-token.ts'
-import { scriptSettings } from '../scripts/local/secrets.ts'
+import { freePort } from '../scripts/local/postgres.ts'
+import { scriptSettings, secretsFrom } from '../scripts/local/secrets.ts'
+import { admitWorker } from '../scripts/local/worker-role.ts'
 import { readConfig } from '../src/config.ts'
 import { openDb } from '../src/db/client.ts'
 import { hashPassword } from '../src/features/users/password.ts'
@@ -23,6 +25,26 @@ export type Variables = {
   MAILER: string
   MAIL_FROM: string
   CORS_ORIGINS: string
+}
+
+/** For a Worker of this database, whose role is let in for it. */
+export async function variablesFor({
+  ownerUrl,
+  endpoint,
+}: {
+  ownerUrl: string
+  endpoint: NeonEndpoint
+}): Promise<Variables> {
+  return {
+    ENVIRONMENT: 'development',
+    PUBLIC_URL: `http://127.0.0.1:${await freePort()}`,
+    DATABASE_URL: (await admitWorker(ownerUrl))(ownerUrl),
+    DATABASE_ENDPOINT: endpoint.url,
+    ...secretsFrom(),
+    MAILER: 'log',
+    MAIL_FROM: 'library@localhost.test',
+    CORS_ORIGINS: '',
+  }
 }
 
 /** A reader with a book that nobody else borrows meanwhile. */

@@ -6,12 +6,10 @@ import pg from 'pg'
 import { migrate } from '../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../scripts/local/neon-endpoint.ts'
 import { freePort, type Postgres, removePostgres, startPostgres } from '../scripts/local/postgres.ts'
-import { secretsFrom } from '../scripts/local/secrets.ts'
-import { admitWorker } from '../scripts/local/worker-role.ts'
 import { compareWithPgbench } from './beside-pgbench.ts'
 import { type Distance, makeDistance } from './distance.ts'
 import { measureEdge, startCache } from './edge.ts'
-import { enlarge, type Library, makeLibrary, type Variables } from './library.ts'
+import { enlarge, type Library, makeLibrary, variablesFor } from './library.ts'
 import { type Lifetime, makeLifetime } from './lifetime.ts'
 import { measureMemory, type Memory } from './memory.ts'
 import { parentOf } from './processes.ts'
@@ -142,20 +140,9 @@ async function startDatabase(life: Lifetime, directory: string, distance: Distan
   })
   const url = await postgres.createDatabase('lectern')
   await migrate(url)
-  const asWorker = await admitWorker(url)
   const endpoint = await startNeonEndpoint({ port: 0, faults: distance.faults })
   await life.add(endpoint.stop)
-  const variables: Variables = {
-    ENVIRONMENT: 'development',
-    PUBLIC_URL: `http://127.0.0.1:${await freePort()}`,
-    DATABASE_URL: asWorker(url),
-    DATABASE_ENDPOINT: endpoint.url,
-    ...secretsFrom(),
-    MAILER: 'log',
-    MAIL_FROM: 'library@localhost.test',
-    CORS_ORIGINS: '',
-  }
-  return { variables, ownerUrl: url, endpoint, postgres }
+  return { variables: await variablesFor({ ownerUrl: url, endpoint }), ownerUrl: url, endpoint, postgres }
 }
 
 /** A database with connections cannot be copied: the endpoint's go, and it makes others when it needs them. */

@@ -63,23 +63,31 @@ language sql immutable strict parallel safe
 return array(select t.value from jsonb_array_elements_text(given) with ordinality as t (value, place) order by t.place);
 
 -- The two that write a record as book_record gives it, every field of it. Whoever calls them has checked it.
+-- Many records, each with the id that its book gets.
+create function insert_books(p_ids uuid[], p_records jsonb[]) returns setof books
+language plpgsql as $$
+begin
+  return query
+    insert into books (
+      id, title, subtitle, contributors, publisher, published_year, language, edition, subjects, description, series,
+      original_script, links, isbns, identifiers
+    )
+    select
+      g.id, r ->> 'title', r ->> 'subtitle', r -> 'contributors', r ->> 'publisher',
+      (r ->> 'publishedYear')::smallint, r ->> 'language', r ->> 'edition',
+      texts_in(r -> 'subjects'), r ->> 'description', r -> 'series',
+      nullif(r -> 'originalScript', 'null'), r -> 'links', texts_in(r -> 'isbns'), r -> 'identifiers'
+    from unnest(p_ids, p_records) as g (id, r)
+    returning *;
+end
+$$;
+
 create function insert_book(p_record jsonb) returns books
 language plpgsql as $$
 declare
   made books;
 begin
-  insert into books (
-    title, subtitle, contributors, publisher, published_year, language, edition, subjects, description, series,
-    original_script, links, isbns, identifiers
-  )
-  values (
-    p_record ->> 'title', p_record ->> 'subtitle', p_record -> 'contributors', p_record ->> 'publisher',
-    (p_record ->> 'publishedYear')::smallint, p_record ->> 'language', p_record ->> 'edition',
-    texts_in(p_record -> 'subjects'), p_record ->> 'description', p_record -> 'series',
-    nullif(p_record -> 'originalScript', 'null'), p_record -> 'links', texts_in(p_record -> 'isbns'),
-    p_record -> 'identifiers'
-  )
-  returning * into made;
+  select * into made from insert_books(array[uuidv7()], array[p_record]);
   return made;
 end
 $$;
@@ -130,5 +138,5 @@ create table marc_records (
 create unique index marc_records_by_control_number on marc_records (control_number, control_system);
 
 -- What of this the Worker may (0004_worker_role.sql).
-revoke execute on function texts_of, script_names, book_record, texts_in, insert_book, update_book from public;
+revoke execute on function texts_of, script_names, book_record, texts_in, insert_books, insert_book, update_book from public;
 grant execute on function texts_of, script_names to lectern_worker;

@@ -39,20 +39,18 @@ $$;
 create function keep_book_revision() returns trigger
 language plpgsql as $$
 begin
-  if tg_op = 'UPDATE' then
-    if new.version = old.version then
-      if book_record(new) <> book_record(old) or (new.removed_at is null) <> (old.removed_at is null) then
-        raise exception 'a book that changes has another version';
-      end if;
-      return null;
+  if new.version = old.version then
+    if book_record(new) <> book_record(old) or (new.removed_at is null) <> (old.removed_at is null) then
+      raise exception 'a book that changes has another version';
     end if;
+    return null;
   end if;
   insert into book_revisions (book_id, version, kind, record, actor_id)
   values (
     new.id, new.version,
     coalesce(
       nullif(current_setting('lectern.edit', true), ''),
-      case when tg_op = 'INSERT' then 'catalogued' when new.removed_at is not null then 'removed' else 'changed' end
+      case when new.removed_at is not null then 'removed' else 'changed' end
     ),
     book_record(new), acting_staff()
   );
@@ -60,7 +58,7 @@ begin
 end
 $$;
 
-create trigger books_keep_revision after insert or update on books
+create trigger books_keep_revision after update on books
 for each row execute function keep_book_revision();
 
 -- A new version with the record of an old one. Fields that records did not have then stay as they are. An ISBN that
@@ -646,7 +644,7 @@ end
 $$;
 
 create trigger books_keep_keys
-after insert or update of title, contributors, published_year, edition, identifiers, removed_at on books
+after update of title, contributors, published_year, edition, identifiers, removed_at on books
 for each row execute function keep_book_keys();
 
 insert into book_keys select k.* from books b, keys_of_book(b) k where b.removed_at is null;
@@ -848,6 +846,42 @@ begin
 end
 $$;
 
+-- New books -----------------------------------------------------------------------------------------------
+
+-- Of all that a statement has made, at once: to begin a statement costs more than to add a row. A book that was made just now
+-- has no copies.
+create function keep_new_books() returns trigger
+language plpgsql as $$
+begin
+  insert into book_isbns (isbn, book_id)
+  select i.isbn, b.id from made b, unnest(b.isbns) as i (isbn) where b.removed_at is null;
+
+  insert into book_keys
+  select k.* from made b, keys_of_book(b.*::books) as k where b.removed_at is null;
+
+  insert into book_search (book_id, title_key, published_year, names, words, facets)
+  select s.book_id, s.title_key, s.published_year, s.names, s.words, s.facets
+  from made b, searched_of(b.*::books, '{}') as s
+  where b.removed_at is null;
+
+  insert into unlearned_books (book_id) select b.id from made b where b.removed_at is null;
+
+  insert into book_revisions (book_id, version, kind, record, actor_id)
+  select b.id, b.version, coalesce(nullif(current_setting('lectern.edit', true), ''), 'catalogued'), book_record(b.*::books),
+    acting_staff()
+  from made b;
+  return null;
+end
+$$;
+
+create trigger books_keep_new after insert on books
+referencing new table as made
+for each statement execute function keep_new_books();
+
+drop trigger books_keep_isbns on books;
+create trigger books_keep_isbns after update of isbns, removed_at on books
+for each row execute function keep_book_isbns();
+
 -- What of this the Worker may (0004_worker_role.sql).
 grant select, insert (book_id, version, kind, record, actor_id), update (actor_id) on book_revisions to lectern_worker;
 grant select, insert (book_id, survivor_id), update (survivor_id) on book_redirects to lectern_worker;
@@ -858,7 +892,7 @@ grant select, update on marc_records to lectern_worker;
 revoke execute on function
   edit_as, keep_book_revision, revert_book, current_book, refuse_book, lock_queue, patrons_of_books, merged_record,
   lock_books_whole, drop_hold, unite_holds, merge_books, title_core, name_core, identifier_core, keys_of_book,
-  keep_book_keys, likely_duplicates, distinguish_books, edit_book, edit_books
+  keep_book_keys, likely_duplicates, distinguish_books, edit_book, edit_books, keep_new_books
 from public;
 grant execute on function
   book_record, texts_in, update_book, edit_as, revert_book, current_book, refuse_book, lock_queue, patrons_of_books,

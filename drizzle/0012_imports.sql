@@ -175,8 +175,16 @@ create function digest_of(record jsonb, marc jsonb) returns bytea
 language sql stable parallel safe
 return sha256(convert_to(record::text || coalesce(marc::text, ''), 'UTF8'));
 
+-- A MARC record without what the leader says of how it was written down: its lengths and its encoding.
+create function marc_said(marc jsonb) returns jsonb
+language sql immutable strict parallel safe
+return jsonb_set(
+  marc, '{record,leader}',
+  to_jsonb(substr(marc #>> '{record,leader}', 6, 4) || substr(marc #>> '{record,leader}', 18, 3))
+);
+
 -- The book that a record is of: by its control number; by the same record in an earlier import, whoever changed the book since;
--- by an ISBN; then by title and first contributor.
+-- by an ISBN; then by title and first contributor. What was refused is of no book.
 create function match_record(p_import imports, p_given jsonb, out book_id uuid, out matched_by text)
 language plpgsql stable as $$
 declare
@@ -185,6 +193,7 @@ declare
   system text := p_given #>> '{marc,controlSystem}';
   own_key bytea := record_key(given, number, system);
   own_digest bytea := digest_of(given, p_given -> 'marc');
+  own_name text := name_key(given #>> '{contributors,0,name}');
 begin
   matched_by := 'control-number';
   if number is not null then
@@ -204,7 +213,7 @@ begin
   -- Materialized: the few records that say the same are found first, whatever the planner thinks of a young table.
   with same as materialized (
     select r.import_id, r.position, r.book_id from import_records r
-    where r.record_key = own_key and r.digest = own_digest and r.book_id is not null
+    where r.record_key = own_key and r.digest = own_digest and r.book_id is not null and r.verdict <> 'refused'
   )
   select s.book_id into match_record.book_id
   from same s
@@ -230,13 +239,17 @@ begin
   from (
     select b.id as book_id from book_search s join books b on b.id = s.book_id
     where s.title_key collate "C" = title_line(given ->> 'title') and fold(b.title) = fold(given ->> 'title')
+      and (p_import.dry_run or name_key(b.contributors #>> '{0,name}') = own_name)
     union
     select k.book_id from import_keys k
     where k.import_id = p_import.id and k.key = key_digest('title', fold(given ->> 'title'))
   ) as c,
   record_seen(p_import, c.book_id) as seen
-  where fold(seen ->> 'title') = fold(given ->> 'title') and is_same_edition(seen, given)
-    and not is_of_another_number(p_import, c.book_id, number, system)
+  where fold(seen ->> 'title') = fold(given ->> 'title')
+    and case
+      when is_same_edition(seen, given) then not is_of_another_number(p_import, c.book_id, number, system)
+      else false
+    end
   order by (seen ->> 'publishedYear' = given ->> 'publishedYear') is true desc, c.book_id
   limit 1;
   if not found then
@@ -314,6 +327,7 @@ begin
     with of_book as materialized (
       select r.import_id, r.digest from import_records r
       where r.book_id = taken.book_id and r.record_key = taken.record_key and r.import_id <> p_import.id
+        and r.verdict <> 'refused'
     ),
     in_force as (
       select o.* from of_book o join imports i on i.id = o.import_id and not i.dry_run and i.undo_begun_at is null
@@ -342,7 +356,8 @@ begin
     new := given;
   else
     is_own := not exists (
-        select from import_records r where r.import_id = p_import.id and r.book_id = taken.book_id
+        select from import_records r
+        where r.import_id = p_import.id and r.book_id = taken.book_id and r.verdict <> 'refused'
       )
       and (
         exists (
@@ -359,7 +374,7 @@ begin
     from jsonb_each(given) as f
     where not is_empty(f.value) and (is_own or is_empty(old -> f.key));
     -- A MARC record that came again with what we have no field for.
-    if new = old and not (is_own and marc is not null and marc is distinct from marc_kept(taken.book_id)) then
+    if new = old and not (is_own and marc is not null and marc_said(marc) is distinct from marc_said(marc_kept(taken.book_id))) then
       taken.verdict := 'unchanged';
       return taken;
     end if;
@@ -373,7 +388,7 @@ begin
     insert into import_keys (import_id, key, book_id)
     select p_import.id, k.key, taken.book_id
     from (
-      select key_digest('control', system || ' ' || number) as key
+      select key_digest('control', system || ' ' || number) as key where taken.verdict in ('created', 'updated')
       union all select key_digest('title', fold(new ->> 'title'))
       union all select key_digest('isbn', isbn) from jsonb_array_elements_text(new -> 'isbns') as isbn
     ) as k
@@ -421,33 +436,156 @@ begin
 end
 $$;
 
+-- The positions of the records of a batch that are certainly of books of their own: nothing that is there can be what they
+-- are of (match_record), and nothing else in the batch has their key, an ISBN, or the title and the name. What has no name may
+-- give its title or its year to a book of any name, and a book without one may get it from this batch: both count as having the
+-- same. So it does not matter in which order they are taken. Those that are left out may be new all the same.
+create function new_of_batch(p_records jsonb) returns integer[]
+language plpgsql stable
+-- Tables grow faster than what the planner knows of them, and sessions keep their plans: with a limit, and without other scans,
+-- each record is looked up in the indexes.
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+  return array(
+    with given as materialized (
+      select
+        (g ->> 'position')::integer as position, g -> 'record' as record,
+        fold(g #>> '{record,title}') as title, title_line(g #>> '{record,title}') as title_key,
+        name_key(g #>> '{record,contributors,0,name}') as name,
+        g #>> '{marc,controlNumber}' as number, g #>> '{marc,controlSystem}' as system,
+        record_key(g -> 'record', g #>> '{marc,controlNumber}', g #>> '{marc,controlSystem}') as key,
+        digest_of(g -> 'record', g -> 'marc') as digest
+      from jsonb_array_elements(p_records) as g
+      where not is_empty(g -> 'record')
+    ),
+    isbns as materialized (
+      select i.position, i.isbn, count(*) over (partition by i.isbn) as holders
+      from (
+        select g.position, t.isbn from given g, jsonb_array_elements_text(g.record -> 'isbns') as t (isbn)
+      ) as i
+    ),
+    known as materialized (
+      select i.position from isbns i
+      where i.holders > 1 or (select true from book_isbns b where b.isbn = i.isbn)
+    ),
+    alone as (
+      select
+        g.*, count(*) over (partition by g.key) as of_key, count(*) over (partition by g.title, g.name) as of_title,
+        count(*) filter (where g.name is null) over (partition by g.title) as nameless
+      from given g
+    ),
+    -- First what costs least, since of an import that is run again it leaves nothing.
+    unknown as materialized (
+      select a.* from alone a
+      where a.of_key = 1 and (a.name is null or a.of_title = 1 and a.nameless = 0)
+        and a.position <> all (array(select k.position from known k))
+        and (
+          select true from marc_records m where m.control_number = a.number and m.control_system = a.system limit 1
+        ) is null
+        and (
+          select true from import_records r join imports i on i.id = r.import_id
+          where r.record_key = a.key and r.digest = a.digest and r.book_id is not null and r.verdict <> 'refused'
+            and not i.dry_run and i.undo_begun_at is null
+          limit 1
+        ) is null
+    )
+    select a.position from unknown a
+    where a.name is null
+      or (
+        select true from book_search s join books b on b.id = s.book_id
+        where s.title_key collate "C" = a.title_key and fold(b.title) = a.title
+          and coalesce(name_key(b.contributors #>> '{0,name}'), a.name) = a.name
+        limit 1
+      ) is null
+    order by a.position
+  );
+end
+$$;
+
+-- Does what take_record does, of new records all at once. p_positions: as new_of_batch gives them.
+create function take_new(p_import_id uuid, p_records jsonb, p_positions integer[]) returns void
+language plpgsql as $$
+begin
+  perform edit_as('imported');
+  with given as materialized (
+    select
+      uuidv7() as id, (g ->> 'position')::integer as position, g -> 'record' as record, nullif(g -> 'marc', 'null') as marc,
+      g -> 'notes' as notes, g #>> '{marc,controlNumber}' as number, g #>> '{marc,controlSystem}' as system,
+      digest_of(g -> 'record', g -> 'marc') as digest
+    from jsonb_array_elements(p_records) as g
+    where (g ->> 'position')::integer = any (p_positions)
+  ),
+  made as materialized (
+    select b.id, sha256(convert_to(book_record(b)::text, 'UTF8')) as digest
+    from insert_books(
+      (select array_agg(id order by position) from given), (select array_agg(record order by position) from given)
+    ) as b
+  ),
+  kept as (
+    insert into marc_records (book_id, control_number, control_system, record)
+    select id, number, system, marc -> 'record' from given where marc is not null
+  )
+  insert into import_records (
+    import_id, position, verdict, notes, book_id, control_number, control_system, record_key, digest, after_digest
+  )
+  select
+    p_import_id, g.position, 'created', g.notes, g.id, g.number, g.system, record_key(g.record, g.number, g.system),
+    g.digest, m.digest
+  from given g join made m on m.id = g.id;
+  perform edit_as(null);
+end
+$$;
+
 -- Takes a batch, each record with a verdict: [{position, record, marc, notes}], or {position, reason, raw} for one that cannot
 -- be read. A position that is there already is left as it is, so that a batch whose answer got lost can be sent again. Answers
--- the verdicts of all the positions that were sent. p_is_last: nothing comes after it.
-create function take_records(p_import_id uuid, p_records jsonb, p_is_last boolean) returns json
+-- the verdicts of all the positions that were sent. p_is_last: nothing comes after it. What is certainly new is
+-- taken all at once. p_after: the record of that position must have been taken, so that batches that were sent one behind the
+-- other are taken in their order.
+create function take_records(p_import_id uuid, p_records jsonb, p_is_last boolean, p_after integer default null) returns json
 language plpgsql as $$
 declare
   import imports := take_import(p_import_id);
+  positions integer[] := array(select (g ->> 'position')::integer from jsonb_array_elements(p_records) as g);
+  there integer[] := array(
+    select r.position from import_records r where r.import_id = p_import_id and r.position = any (positions)
+  );
   given jsonb;
   taken import_records;
+  fresh integer[] := '{}';
 begin
   if import.undo_begun_at is not null then
     perform refuse('import-undone');
+  end if;
+  if p_after is not null
+    and not exists (select from import_records where import_id = p_import_id and position = p_after) then
+    perform refuse('busy');
+  end if;
+  if there <> '{}' then
+    p_records := (
+      select coalesce(jsonb_agg(g), '[]')
+      from jsonb_array_elements(p_records) as g where (g ->> 'position')::integer <> all (there)
+    );
+  end if;
+  if not import.dry_run then
+    fresh := new_of_batch(p_records);
   end if;
   perform from books
   where id in (
     select m.book_id
     from jsonb_array_elements(p_records) as g,
       match_record(import, g) as m
-    where not is_empty(g -> 'record')
+    where not is_empty(g -> 'record') and (g ->> 'position')::integer <> all (fresh)
   )
   order by id for no key update;
+  if fresh <> '{}' then
+    perform take_new(p_import_id, p_records, fresh);
+    import.created := import.created + cardinality(fresh);
+  end if;
 
   for given in
     select g from jsonb_array_elements(p_records) as g
-    where not exists (
-      select from import_records r where r.import_id = p_import_id and r.position = (g ->> 'position')::integer
-    )
+    where (g ->> 'position')::integer <> all (fresh)
     order by (g ->> 'position')::integer
   loop
     if is_empty(given -> 'record') then
@@ -478,8 +616,7 @@ begin
   return (
     select json_build_object('items', json_agg(import_record_json(r) order by r.position))
     from import_records r
-    where r.import_id = p_import_id
-      and r.position in (select (g ->> 'position')::integer from jsonb_array_elements(p_records) as g)
+    where r.import_id = p_import_id and r.position = any (positions)
   );
 -- Somebody catalogued one of these books by hand at this moment: asked again, the import finds it.
 exception when unique_violation then
@@ -631,7 +768,7 @@ return json_build_object(
 );
 
 -- What of this the Worker may (0004_worker_role.sql). What is imported is added to, and changed only by an undo.
-revoke execute on function name_key, is_empty, is_same_edition, words_of_title, key_digest, record_key, record_seen,
+revoke execute on function marc_said, new_of_batch, take_new, name_key, is_empty, is_same_edition, words_of_title, key_digest, record_key, record_seen,
   match_record, owners_of_isbn,
   is_of_another_number, digest_of, marc_kept, keep_marc, take_record, take_import, take_records, undo_record, undo_import, require_import,
   left_to_undo, import_json, import_record_json from public;
@@ -641,7 +778,7 @@ grant select, insert (source, format, dry_run), update (
 grant select, insert, update (undo, undo_reason) on import_records to lectern_worker;
 grant select, insert on import_keys to lectern_worker;
 grant insert, delete on marc_records to lectern_worker;
-grant execute on function book_record, texts_in, insert_book, update_book, name_key, is_empty, is_same_edition,
+grant execute on function book_record, texts_in, insert_books, insert_book, update_book, marc_said, new_of_batch, take_new, name_key, is_empty, is_same_edition,
   words_of_title, key_digest, record_key, record_seen, match_record, owners_of_isbn,
   is_of_another_number, digest_of, marc_kept, keep_marc, take_record,
   take_import, take_records, undo_record, undo_import, require_import, left_to_undo, import_json, import_record_json to lectern_worker;

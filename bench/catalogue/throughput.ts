@@ -6,11 +6,9 @@ import pg from 'pg'
 import type { z } from 'zod'
 import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort } from '../../scripts/local/postgres.ts'
-import { secretsFrom } from '../../scripts/local/secrets.ts'
-import { admitWorker } from '../../scripts/local/worker-role.ts'
 import { listBooks } from '../../src/features/books/search.ts'
 import { BookQuery } from '../../src/features/books/schema.ts'
-import type { Patron, Variables } from '../library.ts'
+import { type Patron, variablesFor } from '../library.ts'
 import type { Lifetime } from '../lifetime.ts'
 import { loadWorker } from '../load.ts'
 import { findPgbench, loadPgbench, plainScript } from '../pgbench.ts'
@@ -44,19 +42,9 @@ export async function compareThroughput({
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   await life.add(() => client.end())
-  const asWorker = await admitWorker(url)
   const endpoint = await startNeonEndpoint({ port: 0 })
   await life.add(endpoint.stop)
-  const variables: Variables = {
-    ENVIRONMENT: 'development',
-    PUBLIC_URL: `http://127.0.0.1:${await freePort()}`,
-    DATABASE_URL: asWorker(url),
-    DATABASE_ENDPOINT: endpoint.url,
-    ...secretsFrom(),
-    MAILER: 'log',
-    MAIL_FROM: 'library@localhost.test',
-    CORS_ORIGINS: '',
-  }
+  const variables = await variablesFor({ ownerUrl: url, endpoint })
   const { rows: words } = await client.query<{ word: string }>(
     'select word from vocabulary where length(word) >= 3 order by books desc limit 40',
   )

@@ -7,14 +7,13 @@ import pg from 'pg'
 import { migrate } from '../../scripts/local/migrate.ts'
 import { startNeonEndpoint } from '../../scripts/local/neon-endpoint.ts'
 import { freePort, removePostgres, startPostgres } from '../../scripts/local/postgres.ts'
-import { scriptSettings, secretsFrom } from '../../scripts/local/secrets.ts'
-import { admitWorker } from '../../scripts/local/worker-role.ts'
+import { scriptSettings } from '../../scripts/local/secrets.ts'
 import { readConfig } from '../../src/config.ts'
 import { openDb } from '../../src/db/client.ts'
 import { hashPassword } from '../../src/features/users/password.ts'
 import { createUser } from '../../src/features/users/queries.ts'
 import type { Lifetime } from '../lifetime.ts'
-import type { Variables } from '../library.ts'
+import { type Variables, variablesFor } from '../library.ts'
 import { parentOf, peakMemoryMiB } from '../processes.ts'
 import { type Bundle, bundleWorker, startWorker } from '../worker.ts'
 
@@ -57,16 +56,7 @@ export async function startBench(life: Lifetime): Promise<Bench> {
     makeLibrary: async (name) => {
       const ownerUrl = await postgres.createDatabase(name)
       await migrate(ownerUrl)
-      const variables: Variables = {
-        ENVIRONMENT: 'development',
-        PUBLIC_URL: `http://127.0.0.1:${await freePort()}`,
-        DATABASE_URL: (await admitWorker(ownerUrl))(ownerUrl),
-        DATABASE_ENDPOINT: endpoint.url,
-        ...secretsFrom(),
-        MAILER: 'log',
-        MAIL_FROM: 'library@localhost.test',
-        CORS_ORIGINS: '',
-      }
+      const variables = await variablesFor({ ownerUrl, endpoint })
       return openLibrary({ life, bundle, variables, ownerUrl })
     },
   }
