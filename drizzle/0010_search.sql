@@ -675,7 +675,7 @@ begin
   for w in coalesce(p_after.way, 1)..6 loop
     continue when w in (1, 2) and coalesce(r.line, '') = '';
     if w in (3, 4) and is_there is null then
-      is_there := found_so_far > 0 or r.query is not null and is_found(r, 1);
+      is_there := found_so_far > 0 or p_after.way is not null or r.query is not null and is_found(r, 1);
     end if;
     continue when w in (3, 4) and not is_there;
     if w = 4 and r.words is null then
