@@ -20,15 +20,16 @@ const apart = [
   ...['attempts', 'breaker', 'concurrency', 'crash', 'faults', 'mail', 'password-work', 'passwords', 'sessions'],
 ].map((name) => `test/${name}.test.ts`)
 
-/** The longest begins first, so that the others fill the time beside it. */
-const longest = 'test/concurrency.test.ts'
+/** In turn: the longest first, so that others fill the time beside it; beside it what stands still as often as it computes; then
+ *  the other one that crowds the machine; then the rest, as Vitest would have them. */
+const turns = [/\/concurrency\.test\.ts$/, /\/local\//, /\/crash\.test\.ts$/, /./]
 
-class TheLongestFirst extends BaseSequencer {
+class InTurn extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLongest = ({ moduleId }: TestSpecification) => moduleId.endsWith(longest)
     // oxlint-disable-next-line unicorn/no-array-sort -- not an array's
     const sorted = await super.sort(files)
-    return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))]
+    const turnOf = ({ moduleId }: TestSpecification) => turns.findIndex((turn) => turn.test(moduleId))
+    return sorted.toSorted((a, b) => turnOf(a) - turnOf(b))
   }
 }
 
@@ -82,7 +83,7 @@ export default defineConfig({
   test: {
     // Much of a test is waiting, so two files at a time even on two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    sequence: { sequencer: TheLongestFirst },
+    sequence: { sequencer: InTurn },
     projects: [
       workerProject('worker', { isolate: false, include: ['test/*.test.ts'], exclude: [...apart, ...long] }),
       workerProject('worker apart', { isolate: true, include: [...apart, ...long], exclude: leftOut }),

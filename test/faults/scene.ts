@@ -1,3 +1,4 @@
+import { vi } from 'vitest'
 import { signAccessToken } from '../../src/access-token.ts'
 import { configOf } from '../../src/config.ts'
 import { hashPassword } from '../../src/features/users/password.ts'
@@ -48,8 +49,9 @@ export async function aScene(library: Apart) {
       set checked_out_at = checked_out_at - make_interval(days => ${days}),
         due_at = due_at - make_interval(days => ${days})
       where id = ${loan.id}`,
+    /** To look is no part of the trial: where there is no connection free at that moment, it looks again. */
     state: async () => {
-      const [row] = await database.query(STATE, [name])
+      const [row] = await vi.waitFor(() => database.query(STATE, [name]), { timeout: 30_000, interval: 500 })
       return withoutChance(String(row?.['state']), name)
     },
   }
