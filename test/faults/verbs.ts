@@ -417,6 +417,7 @@ export const verbs: Record<string, Verb> = {
     given: async (s) => anImport(s),
   },
   'import records': {
+    alone: true,
     status: 200,
     given: async (s) => {
       const { id } = await must<{ id: string }>(s, anImport(s))
@@ -425,6 +426,7 @@ export const verbs: Record<string, Verb> = {
     },
   },
   'undo an import': {
+    alone: true,
     status: 200,
     given: async (s) => {
       const { id } = await must<{ id: string }>(s, anImport(s))
