@@ -26,7 +26,7 @@ type Result = { name: string; isGood: boolean; output: string }
 
 const run = ([name, command, ...args]: (typeof checks)[number]) =>
   new Promise<Result>((resolve) => {
-    execFile(command, args, { timeout: 180_000, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
+    execFile(command, args, { timeout: 540_000, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
       resolve({ name, isGood: error === null, output: `${stdout}${stderr}` }),
     )
   })
